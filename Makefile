@@ -1,0 +1,44 @@
+# make demo   install into .venv and optimise examples/softmax.py
+# make test   install what the tests need and run every check
+# make serve  the web page on http://127.0.0.1:8000
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint serve install install-dev system-packages clean
+
+demo: install
+	$(BIN)/kernelwright optimize examples/softmax.py
+
+test: install-dev system-packages lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+serve: install
+	$(BIN)/kernelwright serve
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: pyproject.toml
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -e ".[postgresql,redis]" --group dev
+	@touch $@
+
+# Chromium, PostgreSQL and Redis for the end-to-end tests. Present ones are left alone.
+system-packages:
+	@.ci/system-packages
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Agent: proposers, the translate-and-evolve loop, budgets, and the Celery jobs that run it."""

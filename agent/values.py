@@ -1,0 +1,67 @@
+"""What proposers exchange with the search: requests and proposals."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dataset.values import Operator, Trace
+from sandbox.values import Candidate
+from tasks.values import Task, Value
+from verifier.values import Measurement, Verdict
+
+
+class Proposal(Value):
+    """A proposer's answer. Without a candidate it is still recorded, with the reason."""
+
+    operator: Operator
+    candidate: Candidate | None
+    trace: Trace
+    problem: str = ""
+    """Why there is no candidate: no code block, truncated reply, the endpoint's failure."""
+
+
+class Parent(Value):
+    """An earlier attempt as a proposer may see it: hidden workloads' details are already removed."""
+
+    attempt: int
+    """Attempt number within the run."""
+    candidate: Candidate
+    verdict: Verdict
+    measurement: Measurement | None = None
+
+
+class ProposalRequest(Value):
+    """What the search asks of a proposer."""
+
+    task: Task
+    """The public view: hidden workloads are removed."""
+    device: str
+    """Target device name."""
+    operator: Operator
+    parents: tuple[Parent, ...] = ()
+    """Repair: the failed attempt. Mutate: one. Crossover: two."""
+    feedback: str = ""
+    """Classified error and its few lines, or the cost model's counters, for the prompt."""
+    seed: int
+    """Drives every random choice; the same request gives the same offline proposal."""
+    ordinal: int = 0
+    """Position among the samples asked for from the same state, so that k samples differ."""
+
+
+class Proposer(Protocol):
+    """Anything that writes candidates."""
+
+    @property
+    def name(self) -> str:
+        """Identifier recorded with every attempt."""
+
+    def propose(self, request: ProposalRequest) -> Proposal:
+        """Return one proposal.
+
+        Raises
+        ------
+        UserError
+            The endpoint refuses the key or does not know the model.
+        InfraError
+            The endpoint could not be reached after its retries.
+        """

@@ -1,0 +1,1 @@
+"""Command line: how a person reaches everything else."""

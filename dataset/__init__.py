@@ -1,0 +1,1 @@
+"""Dataset: every attempt in SQL, and the exports made from them."""

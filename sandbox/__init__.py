@@ -1,0 +1,1 @@
+"""Sandbox: builds candidates and runs untrusted code (candidates and references) in processes of its own."""

@@ -1,0 +1,284 @@
+"""What is built and run: candidates, builds, devices, and the outcome of one sandboxed run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tasks.errors import CandidateError
+from tasks.values import DType, Value
+
+
+class Language(StrEnum):
+    """Languages that a candidate may be written in."""
+
+    CUDA = "cuda"
+    """One `.cu` in the PyTorch extension style, with a host `forward` or `backward`."""
+    RAW = "raw"
+    """Device code only, with a launch specification; built with NVRTC."""
+
+
+class SourceFile(Value):
+    """One file of a candidate."""
+
+    name: str
+    """File name without folders, for instance `kernel.cu`."""
+    text: str
+    """Contents."""
+
+
+class Candidate(Value):
+    """A proposed kernel, as source."""
+
+    language: Language
+    """What `files` are written in."""
+    files: tuple[SourceFile, ...]
+    """`cuda`: one `.cu`. `raw`: one `.cu` and `launch.toml`."""
+    entry: str = "forward"
+    """Host function to call: `forward` or `backward` (`cuda`); informative for `raw`."""
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over language, entry and files, hexadecimal."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+class KernelResources(Value):
+    """What ptxas reports for one kernel."""
+
+    kernel: str
+    """Mangled device name."""
+    registers: int
+    """Registers per thread."""
+    spill_stores: int = 0
+    """Bytes of spill stores per thread."""
+    spill_loads: int = 0
+    """Bytes of spill loads per thread."""
+    stack: int = 0
+    """Bytes of stack frame per thread."""
+    static_shared: int = 0
+    """Bytes of static shared memory per block."""
+    constant: int = 0
+    """Bytes of constant memory, kernel parameters included."""
+
+
+class Build(Value):
+    """A candidate made loadable."""
+
+    candidate_hash: str
+    """`Candidate.content_hash` of what was built."""
+    language: Language
+    """Language of the candidate."""
+    entry: str
+    """Host function to call."""
+    arch: str
+    """Real architecture, for instance `sm_90`."""
+    folder: Path
+    """Folder of the artefacts in the build cache."""
+    library: str | None
+    """File name of the shared object in `folder` (`cuda`), None for `raw`."""
+    ptx: str
+    """File name of the PTX in `folder`."""
+    toolchain: str
+    """Compiler names and versions."""
+    flags: tuple[str, ...]
+    """Compiler flags."""
+    log: str
+    """What the compilers printed."""
+    kernels: tuple[KernelResources, ...]
+    """Resources of each kernel."""
+    seconds: float
+    """Wall seconds of the compilation, also when it came from the cache."""
+    cached: bool
+    """Whether this build came from the cache."""
+
+
+class BuildErrorKind(StrEnum):
+    """Why a build failed."""
+
+    SYNTAX = "syntax"
+    MISSING_HEADER = "missing_header"
+    UNDECLARED = "undeclared"
+    TYPE_MISMATCH = "type_mismatch"
+    RESOURCES = "resources"
+    PTXAS = "ptxas"
+    LINK = "link"
+    TIMEOUT = "timeout"
+    SPEC = "spec"
+    """The launch specification or the candidate's shape (files, entry) is wrong."""
+    OTHER = "other"
+
+
+class BuildError(CandidateError):
+    """The candidate does not build.
+
+    Parameters
+    ----------
+    kind
+        Class of the failure.
+    summary
+        The few lines that matter, with file and line.
+    log
+        Everything that the compiler printed.
+    """
+
+    def __init__(self, kind: BuildErrorKind, summary: str, log: str) -> None:
+        super().__init__(summary)
+        self.kind = kind
+        self.summary = summary
+        self.log = log
+
+
+class DeviceKind(StrEnum):
+    """A real GPU or the simulated one."""
+
+    CUDA = "cuda"
+    SIM = "sim"
+
+
+class Device(Value):
+    """Where candidates run."""
+
+    kind: DeviceKind
+    """Real or simulated."""
+    model: str
+    """`sim`: card name (`h100`, `a100`, `l4`, `rtx4090`). `cuda`: the driver's device name."""
+    index: int = 0
+    """`cuda`: device ordinal."""
+    arch: str
+    """Real architecture to build for, for instance `sm_90`."""
+
+    @property
+    def name(self) -> str:
+        """The spelling that the command line takes: `sim:h100` or `cuda:0`."""
+        return f"sim:{self.model}" if self.kind is DeviceKind.SIM else f"cuda:{self.index}"
+
+    @property
+    def basis(self) -> Basis:
+        """Whether times on this device are measured or modelled."""
+        return Basis.MODELLED if self.kind is DeviceKind.SIM else Basis.MEASURED
+
+
+class Basis(StrEnum):
+    """Where a time comes from; the two are never compared with each other."""
+
+    MEASURED = "measured"
+    MODELLED = "modelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A dense tensor that crosses a process border: type, sizes and raw little-endian bytes, row-major."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+    data: bytes | bytearray | memoryview
+
+    def __post_init__(self) -> None:
+        expected = self.dtype.itemsize
+        for size in self.shape:
+            expected *= size
+        if len(self.data) != expected:
+            msg = f"a {self.dtype} tensor of shape {self.shape} needs {expected} bytes, not {len(self.data)}"
+            raise ValueError(msg)
+
+
+class ExitState(StrEnum):
+    """How one sandboxed call ended."""
+
+    OK = "ok"
+    LAUNCH_ERROR = "launch_error"
+    """A launch was refused, or the host code raised (a failed TORCH_CHECK, a CUDA error)."""
+    MEMORY_ERROR = "memory_error"
+    """The device saw an illegal access (see diagnostics)."""
+    UNSUPPORTED = "unsupported"
+    """The simulated GPU lacks something that the kernel needs; named in the message."""
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
+    """The process died by a signal or an unexpected exit."""
+
+
+class Diagnostic(Value):
+    """One thing that the device saw, with its place."""
+
+    kind: str
+    """For instance `out_of_bounds`, `divergent_barrier`, `deadlock`, `misaligned`."""
+    kernel: str
+    """Demangled or mangled kernel name."""
+    file: str | None = None
+    """Source file, when line information is there."""
+    line: int | None = None
+    """Source line."""
+    block: tuple[int, int, int] | None = None
+    """Block index."""
+    thread: tuple[int, int, int] | None = None
+    """Thread index in the block."""
+    message: str
+    """One sentence: the access, its address and size, and the allocation that it belongs to."""
+
+
+class Launch(Value):
+    """One kernel launch, as the device saw it."""
+
+    kernel: str
+    """Kernel name."""
+    grid: tuple[int, int, int]
+    """Blocks per dimension."""
+    block: tuple[int, int, int]
+    """Threads per dimension."""
+    dynamic_shared: int
+    """Bytes of dynamic shared memory."""
+    microseconds: float | None = None
+    """Simulated device with counters on: the modelled time of this launch."""
+    counters: dict[str, float] = {}
+    """Simulated device with counters on: what the cost model read (see `simgpu.counters`)."""
+    limiter: str | None = None
+    """Simulated device: what bounds the modelled time (`dram`, `compute`, `latency`, `launch`, ...)."""
+
+
+class Limits(Value):
+    """What one sandboxed process may use."""
+
+    wall_seconds: float = 60.0
+    """Per call; expiry kills the whole process group."""
+    cpu_seconds: int = 600
+    """Over the process's life."""
+    memory_bytes: int = 6 << 30
+    """Resident memory (address space cannot be bounded: CUDA and simgpu reserve it)."""
+    file_bytes: int = 1 << 30
+    """Largest file that the process may write."""
+    processes: int = 256
+    """Threads and processes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """The outcome of one call of a candidate."""
+
+    state: ExitState
+    message: str = ""
+    outputs: tuple[Tensor, ...] = ()
+    arguments_after: tuple[Tensor, ...] = ()
+    """The arguments as they were after the call, to see mutation; empty when not asked for."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    launches: tuple[Launch, ...] = ()
+    seconds: float = 0.0
+    """Wall seconds of the call."""
+    samples_us: tuple[float, ...] = ()
+    """Microseconds per timed repetition: measured on a GPU, one modelled figure on a simulated device."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceResult:
+    """What one run of the reference gave."""
+
+    outputs: tuple[Tensor, ...]
+    """Forward: the results. Backward: the listed gradients."""
+    saved: tuple[Tensor, ...] = ()
+    """Backward: the tensors that the candidate is given, in the task's dtypes."""
+    output_gradients: tuple[tuple[DType, tuple[int, ...]], ...] = ()
+    """Backward: dtype and shape of each forward result, so that gradients can be drawn for it."""
+    seconds: float = 0.0

@@ -1,0 +1,1 @@
+"""simgpu: a simulated GPU that executes PTX on the CPU, checks every access and models the time."""

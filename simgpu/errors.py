@@ -1,0 +1,32 @@
+"""Errors of the simulated GPU. `sandbox` maps them to the project's own, once.
+
+SimgpuError
+├── PtxSyntaxError       the text is not PTX
+├── UnsupportedError     PTX that is not implemented, by name and line
+├── LaunchRefusedError   a launch that a real card would refuse (limits, unknown kernel, parameter size)
+└── OutOfDeviceMemoryError
+"""
+
+
+class SimgpuError(Exception):
+    """Base of the simulator's errors."""
+
+
+class PtxSyntaxError(SimgpuError):
+    """The text is not valid PTX; the message names the line."""
+
+
+class UnsupportedError(SimgpuError):
+    """An instruction, type, state space or directive that simgpu lacks; the message names it and its PTX line."""
+
+
+class LaunchRefusedError(SimgpuError):
+    """A launch that a real card would refuse; `code` is the CUDA error that it would give."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class OutOfDeviceMemoryError(SimgpuError):
+    """The simulated card's memory is used up."""

@@ -1,0 +1,99 @@
+"""What a launch on the simulated GPU reports: diagnostics and counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Dim3 = tuple[int, int, int]
+
+
+class DiagnosticKind(StrEnum):
+    """Faults that the simulated GPU recognises."""
+
+    OUT_OF_BOUNDS = "out_of_bounds"
+    MISALIGNED = "misaligned"
+    USE_AFTER_FREE = "use_after_free"
+    DIVERGENT_BARRIER = "divergent_barrier"
+    DEADLOCK = "deadlock"
+    RUNAWAY = "runaway"
+    """The instruction budget was used up."""
+    TRAP = "trap"
+    """`trap`, or a failed device assertion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One fault and its place.
+
+    `file` and `line` come from the PTX line information (nvcc -lineinfo) and are None without it;
+    `ptx_line` is always known. `thread` is the first faulting lane's index in its block.
+    """
+
+    kind: DiagnosticKind
+    kernel: str
+    message: str
+    ptx_line: int
+    file: str | None = None
+    line: int | None = None
+    block: Dim3 | None = None
+    thread: Dim3 | None = None
+    address: int | None = None
+    allocation: str | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """Events of one launch, scaled to the whole grid when only a sample of blocks ran.
+
+    Instruction counts are warp instructions; `thread_*` counts are per active lane. A sector is 32 bytes of
+    global memory, a request is one warp-wide access. Bank conflicts are extra shared-memory passes.
+    """
+
+    instructions: dict[str, int] = field(default_factory=dict)
+    """Warp instructions by class: int, fp16, fp32, fp64, special, convert, move, control, global_load,
+    global_store, shared_load, shared_store, local, atomic, shuffle, barrier, other."""
+    thread_instructions: int = 0
+    thread_flops: dict[str, int] = field(default_factory=dict)
+    """Floating-point operations by type (fp16, fp32, fp64; fused multiply-add counts two), and `special`."""
+    global_load_requests: int = 0
+    global_load_sectors: int = 0
+    global_load_bytes: int = 0
+    """Bytes that the lanes asked for."""
+    global_store_requests: int = 0
+    global_store_sectors: int = 0
+    global_store_bytes: int = 0
+    unique_read_bytes: int = 0
+    """Distinct bytes of global memory read, in whole sectors: the least that DRAM must deliver."""
+    unique_written_bytes: int = 0
+    shared_requests: int = 0
+    shared_conflicts: int = 0
+    local_bytes: int = 0
+    atomic_requests: int = 0
+    atomic_lanes: int = 0
+    barriers: int = 0
+    divergent_branches: int = 0
+    branches: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchReport:
+    """The outcome of one launch."""
+
+    kernel: str
+    grid: Dim3
+    block: Dim3
+    dynamic_shared: int
+    diagnostics: tuple[Diagnostic, ...]
+    """Empty when nothing was wrong."""
+    counters: Counters | None
+    """None unless counters were asked for."""
+    blocks_run: int
+    """Fewer than the grid's blocks when only a sample was asked for."""
+    seconds: float
+    """Wall seconds of the execution, compilation left out."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the launch ran without a fault."""
+        return not self.diagnostics

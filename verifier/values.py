@@ -1,0 +1,140 @@
+"""What the verifier concludes: verdicts and measurements."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sandbox.values import Basis, Diagnostic, Launch
+from tasks.values import Value
+
+
+class Status(StrEnum):
+    """The conclusion of a verification; `passed` is the only one that counts as correct."""
+
+    PASSED = "passed"
+    COMPILE_ERROR = "compile_error"
+    FORBIDDEN = "forbidden"
+    LAUNCH_ERROR = "launch_error"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    WRONG_SHAPE = "wrong_shape"
+    WRONG_DTYPE = "wrong_dtype"
+    WRONG_VALUES = "wrong_values"
+    MUTATED_INPUT = "mutated_input"
+    NONDETERMINISTIC = "nondeterministic"
+    MEMORY_ERROR = "memory_error"
+    DATA_RACE = "data_race"
+    CHEATING = "cheating"
+    UNSUPPORTED = "unsupported"
+    INFRA_ERROR = "infra_error"
+
+
+class Check(Value):
+    """One check at one workload."""
+
+    name: str
+    """For instance `build`, `values[normal]`, `shape`, `controls`."""
+    workload: str | None = None
+    """Workload name, None for checks of the candidate as a whole."""
+    passed: bool
+    """Whether it held."""
+    status: Status | None = None
+    """What a failure of this check makes of the verdict; None when it passed."""
+    detail: str = ""
+    """Figures and the sentence for a person."""
+    public: bool = True
+    """Whether a proposer may read the detail (false for hidden workloads)."""
+
+
+class EvidenceTier(StrEnum):
+    """How much a guard finding weighs."""
+
+    HARD = "hard"
+    SUPPORT = "support"
+    TELEMETRY = "telemetry"
+
+
+class Evidence(Value):
+    """One finding of the guard."""
+
+    rule: str
+    """Rule identifier."""
+    tier: EvidenceTier
+    """Weight."""
+    where: str
+    """File and line, or the runtime fact."""
+    reason: str
+    """Why it matters, in plain words."""
+
+
+class Verdict(Value):
+    """Everything that one verification found."""
+
+    status: Status
+    """The conclusion."""
+    task_hash: str
+    """`Task.content_hash`."""
+    candidate_hash: str
+    """`Candidate.content_hash`."""
+    device: str
+    """Device name, for instance `sim:h100`."""
+    seed: int
+    """The secret seed: with the same task, candidate and device it replays the verdict."""
+    checks: tuple[Check, ...]
+    """Every check that ran, in order."""
+    evidence: tuple[Evidence, ...] = ()
+    """Guard findings."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """What the device saw."""
+    seconds: dict[str, float] = {}
+    """Wall seconds by stage: `build`, `oracle`, `candidate`, `judge`."""
+    isolation: str = "process"
+    """How untrusted code was held during this verdict."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate is accepted."""
+        return self.status is Status.PASSED
+
+
+class WorkloadTiming(Value):
+    """Timing of one bench workload."""
+
+    workload: str
+    """Workload name."""
+    samples_us: tuple[float, ...]
+    """Microseconds per repetition; one modelled figure on a simulated device."""
+    median_us: float
+    """Median of the samples, microseconds."""
+    baseline_us: float
+    """Eager PyTorch on the same device, same basis, microseconds."""
+    floor_us: float
+    """Physical floor: the larger of bytes over bandwidth and operations over rate, microseconds."""
+    speedup: float
+    """baseline_us / median_us."""
+    roofline_fraction: float
+    """floor_us / median_us."""
+    launches: tuple[Launch, ...] = ()
+    """What was launched, with counters on a simulated device."""
+
+
+class Measurement(Value):
+    """Timing of one candidate over the task's bench workloads."""
+
+    basis: Basis
+    """`measured` or `modelled`; never mixed in a ranking."""
+    device: str
+    """Device name."""
+    fingerprint: str
+    """Device model, driver or cost-model version, clocks: what must match for two figures to compare."""
+    candidate_hash: str
+    """`Candidate.content_hash`."""
+    timings: tuple[WorkloadTiming, ...]
+    """One per bench workload."""
+    speedup: float
+    """Weighted geometric mean of the workloads' speed-ups over eager."""
+    speedup_interval: tuple[float, float] | None = None
+    """95% confidence interval; None for a modelled figure, which has no sampling error."""
+    baseline: str = "eager"
+    """What `baseline_us` stands for."""
