@@ -282,3 +282,18 @@ class ReferenceResult:
     output_gradients: tuple[tuple[DType, tuple[int, ...]], ...] = ()
     """Backward: dtype and shape of each forward result, so that gradients can be drawn for it."""
     seconds: float = 0.0
+
+
+class Finding(Value):
+    """One thing that a machine has or lacks, as `kernelwright doctor` and `/api/health` show it."""
+
+    name: str
+    """Part, for instance `nvcc`, `gpu`, `database`."""
+    ok: bool
+    """Whether it is there and works."""
+    detail: str
+    """Version or place, or what is wrong."""
+    remedy: str = ""
+    """What to do about it; empty when `ok`."""
+    required: bool = True
+    """Whether Kernelwright cannot work without it (a GPU, for instance, is not required)."""
