@@ -1,0 +1,389 @@
+"""The archive: every run, attempt, verdict and measurement, written once and kept.
+
+Each method is one short transaction, safe with several threads and processes on one database. Writes are
+idempotent: repeating one, as a resumed run does, changes nothing and returns what is stored.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine, Select, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dataset.engine import WRITES, open_engine, parse_url
+from dataset.faults import translated
+from dataset.migrate import upgrade
+from dataset.models import AttemptRow, CandidateRow, EventRow, MeasurementRow, RunRow, TaskRow, VerdictRow
+from dataset.rows import (
+    WHOLE_ATTEMPT,
+    WHOLE_RUN,
+    attempt_record,
+    attempt_rows,
+    candidate_row,
+    event_record,
+    measurement_row,
+    run_record,
+    run_row,
+    task_row,
+    trace_row,
+    verdict_row,
+)
+from dataset.settings import DatasetSettings
+from dataset.values import AttemptRecord, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
+from sandbox.values import Candidate
+from tasks.errors import UserError
+from verifier.values import Measurement, Status, Verdict
+
+ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.CANCELLED})
+"""States in which a run does no more work."""
+
+
+class KernelOrder(StrEnum):
+    """Order of a listing of kernels."""
+
+    NEWEST = "newest"
+    FASTEST = "fastest"
+    """Fastest first within one task, basis and device: figures that cannot be compared stand in separate groups."""
+
+
+class Archive:
+    """The dataset's door; see `Archive.open`. May be shared by threads, not across `fork`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(**{WRITES: True})
+
+    @classmethod
+    def open(cls, url: str | None = None) -> Self:
+        """Open the database at `url` (default: the settings') and bring it to this version's tables.
+
+        Raises
+        ------
+        UserError
+            Not a usable URL, a place that cannot be written, or a database from a newer version.
+        InfraError
+            Full disk, or a database that cannot be reached.
+        """
+        settings = DatasetSettings() if url is None else DatasetSettings(database_url=url)
+        parsed = parse_url(settings.url)
+        engine = open_engine(parsed, settings)
+        with translated(parsed):
+            upgrade(engine)
+        return cls(engine)
+
+    @property
+    def url(self) -> str:
+        """The database's URL, whole: it may hold a password."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    @property
+    def place(self) -> str:
+        """The database's URL for people, its password hidden."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        """Close the connections. The archive opens new ones when it is used again."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Runs
+
+    def create_run(self, config: RunConfig, run_id: str | None = None) -> RunRecord:
+        """Store a new run, queued, under a fresh or the given identifier.
+
+        Raises
+        ------
+        UserError
+            A run of that identifier exists with another configuration.
+        """
+        run_id = secrets.token_hex(5) if run_id is None else run_id
+        with self._write() as session:
+            existing = session.get(RunRow, run_id, options=WHOLE_RUN)
+            if existing is None:
+                _insert_missing(session, task_row(config.task))
+                session.add(run_row(run_id, config, datetime.now(UTC)))
+                session.flush()
+                existing = _run(session, run_id)
+            record = run_record(existing)
+        if record.config != config:
+            msg = f"Run {run_id} exists with another configuration; leave the identifier out to get a fresh one."
+            raise UserError(msg)
+        return record
+
+    def run(self, run_id: str) -> RunRecord:
+        """Return one run.
+
+        Raises
+        ------
+        UserError
+            There is no such run.
+        """
+        with self._read() as session:
+            return run_record(_run(session, run_id))
+
+    def runs(self, limit: int = 50) -> tuple[RunRecord, ...]:
+        """Return the newest runs first."""
+        query = select(RunRow).options(*WHOLE_RUN).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
+        with self._read() as session:
+            return tuple(run_record(row) for row in session.scalars(query))
+
+    def set_state(
+        self, run_id: str, state: RunState, message: str = "", *, unless: Collection[RunState] = ()
+    ) -> RunRecord:
+        """Set the run's state, but leave it alone if it is now one of `unless`; return the run as it then is.
+
+        The comparison and the change are one step: a worker that starts a run passes `unless={CANCELLED}` and
+        looks at the state that it gets back.
+
+        Raises
+        ------
+        UserError
+            There is no such run.
+        """
+        with self._write() as session:
+            row = _run(session, run_id, lock=True)
+            if row.state not in unless:
+                row.state = state
+                row.message = message
+                row.finished_at = datetime.now(UTC) if state in ENDED else None
+            return run_record(row)
+
+    def set_best(self, run_id: str, number: int) -> None:
+        """Record which attempt is the fastest that passed.
+
+        Raises
+        ------
+        UserError
+            There is no such run, or no attempt of that number in it.
+        """
+        with self._write() as session:
+            row = _run(session, run_id, lock=True)
+            _attempt(session, run_id, number)
+            row.best_attempt = number
+
+    # Attempts
+
+    def record_proposal(
+        self,
+        run_id: str,
+        number: int,
+        *,
+        generation: int,
+        operator: Operator,
+        parents: Sequence[int],
+        candidate: Candidate | None,
+        problem: str = "",
+        trace: Trace,
+    ) -> AttemptRecord:
+        """Store a proposal as attempt `number`; if that attempt exists already, the stored one stands.
+
+        Raises
+        ------
+        UserError
+            There is no such run, or a parent is not an attempt of it.
+        """
+        with self._write() as session:
+            _run(session, run_id, lock=True)
+            if session.get(AttemptRow, (run_id, number)) is None:
+                for parent in parents:
+                    _attempt(session, run_id, parent)
+                if candidate is not None:
+                    _insert_missing(session, candidate_row(candidate))
+                attempt, edges = attempt_rows(
+                    run_id,
+                    number,
+                    generation=generation,
+                    operator=operator,
+                    parents=parents,
+                    candidate=candidate,
+                    problem=problem,
+                    now=datetime.now(UTC),
+                )
+                session.add(attempt)
+                session.flush()
+                session.add_all([*edges, trace_row(run_id, number, trace)])
+                session.flush()
+                session.expunge_all()
+            return attempt_record(_attempt(session, run_id, number))
+
+    def record_outcome(
+        self, run_id: str, number: int, verdict: Verdict, measurement: Measurement | None
+    ) -> AttemptRecord:
+        """Store what came of an attempt; a stored outcome stands.
+
+        Two additions are taken: a verdict in place of `infra_error`, which says nothing about the candidate,
+        and a measurement for a passed verdict that had none.
+
+        Raises
+        ------
+        UserError
+            There is no such attempt.
+        ValueError
+            The verdict or the measurement is of another candidate, or a candidate that did not pass was measured.
+        """
+        with self._write() as session:
+            _run(session, run_id, lock=True)
+            row = _attempt(session, run_id, number)
+            _refuse_foreign_outcome(row, verdict, measurement)
+            if row.verdict is None or row.verdict.status is Status.INFRA_ERROR:
+                session.merge(verdict_row(run_id, number, verdict))
+                session.flush()
+            stored = session.get_one(VerdictRow, (run_id, number))
+            if measurement is not None and row.measurement is None and stored.status is Status.PASSED:
+                session.add(measurement_row(run_id, number, measurement))
+                session.flush()
+            session.expunge_all()
+            return attempt_record(_attempt(session, run_id, number))
+
+    def attempts(self, run_id: str) -> tuple[AttemptRecord, ...]:
+        """Return the run's attempts in the order of their numbers.
+
+        Raises
+        ------
+        UserError
+            There is no such run.
+        """
+        query = select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(AttemptRow.number)
+        with self._read() as session:
+            _run(session, run_id)
+            return _attempt_records(session, query)
+
+    def attempt(self, run_id: str, number: int) -> AttemptRecord:
+        """Return one attempt.
+
+        Raises
+        ------
+        UserError
+            There is no such run or attempt.
+        """
+        with self._read() as session:
+            _run(session, run_id)
+            return attempt_record(_attempt(session, run_id, number))
+
+    def kernels(
+        self,
+        task_slug: str | None = None,
+        passed_only: bool = True,  # noqa: FBT001, FBT002 - part of the rooms' contract
+        limit: int | None = 100,
+        *,
+        order: KernelOrder = KernelOrder.NEWEST,
+    ) -> tuple[AttemptRecord, ...]:
+        """Return attempts that have a candidate, of one task or of all; `limit` None means every one."""
+        query = select(AttemptRow).join(AttemptRow.run).join(RunRow.task).outerjoin(AttemptRow.measurement)
+        query = query.where(AttemptRow.candidate_hash.is_not(None))
+        if task_slug is not None:
+            query = query.where(TaskRow.slug == task_slug)
+        if passed_only:
+            query = query.join(AttemptRow.verdict).where(VerdictRow.status == Status.PASSED)
+        if order is KernelOrder.FASTEST:
+            groups = (TaskRow.slug, MeasurementRow.basis.nulls_last(), MeasurementRow.device)
+            query = query.order_by(*groups, MeasurementRow.speedup.desc().nulls_last())
+        query = query.order_by(AttemptRow.created_at.desc(), AttemptRow.run_id, AttemptRow.number.desc()).limit(limit)
+        with self._read() as session:
+            return _attempt_records(session, query)
+
+    # Events
+
+    def add_event(self, run_id: str, kind: str, text: str, attempt: int | None = None) -> RunEvent:
+        """Append a step of progress to the run.
+
+        Raises
+        ------
+        UserError
+            There is no such run.
+        """
+        with self._write() as session:
+            _run(session, run_id, lock=True)
+            last = session.scalar(select(func.max(EventRow.sequence)).where(EventRow.run_id == run_id))
+            row = EventRow(
+                run_id=run_id,
+                sequence=(last or 0) + 1,
+                kind=kind,
+                text=text,
+                attempt=attempt,
+                created_at=datetime.now(UTC),
+            )
+            session.add(row)
+            session.flush()
+            session.refresh(row)
+            return event_record(row)
+
+    def events(self, run_id: str, after: int = 0) -> tuple[RunEvent, ...]:
+        """Return the run's events with a sequence above `after`, in order.
+
+        Raises
+        ------
+        UserError
+            There is no such run.
+        """
+        query = select(EventRow).where(EventRow.run_id == run_id, EventRow.sequence > after)
+        with self._read() as session:
+            _run(session, run_id)
+            return tuple(event_record(row) for row in session.scalars(query.order_by(EventRow.sequence)))
+
+    # Transactions
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        with translated(self._engine.url), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        with translated(self._engine.url), Session(self._writer) as session, session.begin():
+            yield session
+
+
+def _run(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
+    """Return the run's row; `lock` holds it until the transaction ends (SQLite holds the whole database anyway)."""
+    row = session.get(RunRow, run_id, options=WHOLE_RUN, with_for_update={"of": RunRow} if lock else None)
+    if row is None:
+        msg = f"There is no run '{run_id}'; 'kernelwright runs list' shows the known ones."
+        raise UserError(msg)
+    return row
+
+
+def _attempt(session: Session, run_id: str, number: int) -> AttemptRow:
+    row = session.get(AttemptRow, (run_id, number), options=WHOLE_ATTEMPT)
+    if row is None:
+        msg = f"Run '{run_id}' has no attempt {number}; 'kernelwright runs show {run_id}' lists its attempts."
+        raise UserError(msg)
+    return row
+
+
+def _attempt_records(session: Session, query: Select[AttemptRow]) -> tuple[AttemptRecord, ...]:
+    return tuple(attempt_record(row) for row in session.scalars(query.options(*WHOLE_ATTEMPT)))
+
+
+def _insert_missing(session: Session, row: TaskRow | CandidateRow) -> None:
+    """Insert a row that is named by its content, unless it is there; another process may do so at the same moment."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    table = type(row)
+    values = {column.key: getattr(row, column.key) for column in table.__mapper__.column_attrs}
+    session.execute(insert(table).values(values).on_conflict_do_nothing())
+
+
+def _refuse_foreign_outcome(row: AttemptRow, verdict: Verdict, measurement: Measurement | None) -> None:
+    place = f"attempt {row.number} of run {row.run_id}"
+    hashes = {verdict.candidate_hash} | ({measurement.candidate_hash} if measurement is not None else set())
+    if hashes != {row.candidate_hash}:
+        msg = f"the outcome for {place} is of another candidate"
+        raise ValueError(msg)
+    if measurement is not None and not verdict.passed:
+        msg = f"{place} has a measurement though its verdict is {verdict.status}"
+        raise ValueError(msg)
