@@ -10,20 +10,26 @@ import secrets
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Engine, Select, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from dataset.engine import WRITES, open_engine, parse_url
 from dataset.faults import translated
 from dataset.migrate import upgrade
-from dataset.models import AttemptRow, CandidateRow, EventRow, MeasurementRow, RunRow, TaskRow, VerdictRow
+from dataset.models import AttemptRow, EventRow, RunRow, VerdictRow
+from dataset.queries import (
+    KernelOrder,
+    attempt_records,
+    find_attempt,
+    find_run,
+    insert_missing,
+    kernels_query,
+    passed_query,
+)
 from dataset.rows import (
-    WHOLE_ATTEMPT,
     WHOLE_RUN,
     attempt_record,
     attempt_rows,
@@ -46,12 +52,7 @@ ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.CANCELLED})
 """States in which a run does no more work."""
 
 
-class KernelOrder(StrEnum):
-    """Order of a listing of kernels."""
-
-    NEWEST = "newest"
-    FASTEST = "fastest"
-    """Fastest first within one task, basis and device: figures that cannot be compared stand in separate groups."""
+_PAGE = 100
 
 
 class Archive:
@@ -115,10 +116,10 @@ class Archive:
         with self._write() as session:
             existing = session.get(RunRow, run_id, options=WHOLE_RUN)
             if existing is None:
-                _insert_missing(session, task_row(config.task))
+                insert_missing(session, task_row(config.task))
                 session.add(run_row(run_id, config, datetime.now(UTC)))
                 session.flush()
-                existing = _run(session, run_id)
+                existing = find_run(session, run_id)
             record = run_record(existing)
         if record.config != config:
             msg = f"Run {run_id} exists with another configuration; leave the identifier out to get a fresh one."
@@ -134,7 +135,7 @@ class Archive:
             There is no such run.
         """
         with self._read() as session:
-            return run_record(_run(session, run_id))
+            return run_record(find_run(session, run_id))
 
     def runs(self, limit: int = 50) -> tuple[RunRecord, ...]:
         """Return the newest runs first."""
@@ -156,7 +157,7 @@ class Archive:
             There is no such run.
         """
         with self._write() as session:
-            row = _run(session, run_id, lock=True)
+            row = find_run(session, run_id, lock=True)
             if row.state not in unless:
                 row.state = state
                 row.message = message
@@ -172,8 +173,8 @@ class Archive:
             There is no such run, or no attempt of that number in it.
         """
         with self._write() as session:
-            row = _run(session, run_id, lock=True)
-            _attempt(session, run_id, number)
+            row = find_run(session, run_id, lock=True)
+            find_attempt(session, run_id, number)
             row.best_attempt = number
 
     # Attempts
@@ -198,12 +199,12 @@ class Archive:
             There is no such run, or a parent is not an attempt of it.
         """
         with self._write() as session:
-            _run(session, run_id, lock=True)
+            find_run(session, run_id, lock=True)
             if session.get(AttemptRow, (run_id, number)) is None:
                 for parent in parents:
-                    _attempt(session, run_id, parent)
+                    find_attempt(session, run_id, parent)
                 if candidate is not None:
-                    _insert_missing(session, candidate_row(candidate))
+                    insert_missing(session, candidate_row(candidate))
                 attempt, edges = attempt_rows(
                     run_id,
                     number,
@@ -218,8 +219,8 @@ class Archive:
                 session.flush()
                 session.add_all([*edges, trace_row(run_id, number, trace)])
                 session.flush()
-                session.expunge_all()
-            return attempt_record(_attempt(session, run_id, number))
+                session.expunge_all()  # so that the row comes back with everything that hangs from it
+            return attempt_record(find_attempt(session, run_id, number))
 
     def record_outcome(
         self, run_id: str, number: int, verdict: Verdict, measurement: Measurement | None
@@ -237,8 +238,8 @@ class Archive:
             The verdict or the measurement is of another candidate, or a candidate that did not pass was measured.
         """
         with self._write() as session:
-            _run(session, run_id, lock=True)
-            row = _attempt(session, run_id, number)
+            find_run(session, run_id, lock=True)
+            row = find_attempt(session, run_id, number)
             _refuse_foreign_outcome(row, verdict, measurement)
             if row.verdict is None or row.verdict.status is Status.INFRA_ERROR:
                 session.merge(verdict_row(run_id, number, verdict))
@@ -247,8 +248,8 @@ class Archive:
             if measurement is not None and row.measurement is None and stored.status is Status.PASSED:
                 session.add(measurement_row(run_id, number, measurement))
                 session.flush()
-            session.expunge_all()
-            return attempt_record(_attempt(session, run_id, number))
+            session.expunge_all()  # likewise
+            return attempt_record(find_attempt(session, run_id, number))
 
     def attempts(self, run_id: str) -> tuple[AttemptRecord, ...]:
         """Return the run's attempts in the order of their numbers.
@@ -260,8 +261,8 @@ class Archive:
         """
         query = select(AttemptRow).where(AttemptRow.run_id == run_id).order_by(AttemptRow.number)
         with self._read() as session:
-            _run(session, run_id)
-            return _attempt_records(session, query)
+            find_run(session, run_id)
+            return attempt_records(session, query)
 
     def attempt(self, run_id: str, number: int) -> AttemptRecord:
         """Return one attempt.
@@ -272,8 +273,8 @@ class Archive:
             There is no such run or attempt.
         """
         with self._read() as session:
-            _run(session, run_id)
-            return attempt_record(_attempt(session, run_id, number))
+            find_run(session, run_id)
+            return attempt_record(find_attempt(session, run_id, number))
 
     def kernels(
         self,
@@ -284,18 +285,23 @@ class Archive:
         order: KernelOrder = KernelOrder.NEWEST,
     ) -> tuple[AttemptRecord, ...]:
         """Return attempts that have a candidate, of one task or of all; `limit` None means every one."""
-        query = select(AttemptRow).join(AttemptRow.run).join(RunRow.task).outerjoin(AttemptRow.measurement)
-        query = query.where(AttemptRow.candidate_hash.is_not(None))
-        if task_slug is not None:
-            query = query.where(TaskRow.slug == task_slug)
-        if passed_only:
-            query = query.join(AttemptRow.verdict).where(VerdictRow.status == Status.PASSED)
-        if order is KernelOrder.FASTEST:
-            groups = (TaskRow.slug, MeasurementRow.basis.nulls_last(), MeasurementRow.device)
-            query = query.order_by(*groups, MeasurementRow.speedup.desc().nulls_last())
-        query = query.order_by(AttemptRow.created_at.desc(), AttemptRow.run_id, AttemptRow.number.desc()).limit(limit)
+        query = kernels_query(task_slug, passed_only=passed_only, order=order).limit(limit)
         with self._read() as session:
-            return _attempt_records(session, query)
+            return attempt_records(session, query)
+
+    def passed(self) -> Iterator[AttemptRecord]:
+        """Yield every attempt that passed, oldest first, a page of a hundred at a time.
+
+        Each page is a transaction of its own: an export of any size needs little memory and holds nobody up.
+        """
+        last: AttemptRecord | None = None
+        while True:
+            with self._read() as session:
+                records = attempt_records(session, passed_query(last).limit(_PAGE))
+            yield from records
+            if len(records) < _PAGE:
+                return
+            last = records[-1]
 
     # Events
 
@@ -308,7 +314,7 @@ class Archive:
             There is no such run.
         """
         with self._write() as session:
-            _run(session, run_id, lock=True)
+            find_run(session, run_id, lock=True)
             last = session.scalar(select(func.max(EventRow.sequence)).where(EventRow.run_id == run_id))
             row = EventRow(
                 run_id=run_id,
@@ -333,7 +339,7 @@ class Archive:
         """
         query = select(EventRow).where(EventRow.run_id == run_id, EventRow.sequence > after)
         with self._read() as session:
-            _run(session, run_id)
+            find_run(session, run_id)
             return tuple(event_record(row) for row in session.scalars(query.order_by(EventRow.sequence)))
 
     # Transactions
@@ -347,35 +353,6 @@ class Archive:
     def _write(self) -> Iterator[Session]:
         with translated(self._engine.url), Session(self._writer) as session, session.begin():
             yield session
-
-
-def _run(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
-    """Return the run's row; `lock` holds it until the transaction ends (SQLite holds the whole database anyway)."""
-    row = session.get(RunRow, run_id, options=WHOLE_RUN, with_for_update={"of": RunRow} if lock else None)
-    if row is None:
-        msg = f"There is no run '{run_id}'; 'kernelwright runs list' shows the known ones."
-        raise UserError(msg)
-    return row
-
-
-def _attempt(session: Session, run_id: str, number: int) -> AttemptRow:
-    row = session.get(AttemptRow, (run_id, number), options=WHOLE_ATTEMPT)
-    if row is None:
-        msg = f"Run '{run_id}' has no attempt {number}; 'kernelwright runs show {run_id}' lists its attempts."
-        raise UserError(msg)
-    return row
-
-
-def _attempt_records(session: Session, query: Select[AttemptRow]) -> tuple[AttemptRecord, ...]:
-    return tuple(attempt_record(row) for row in session.scalars(query.options(*WHOLE_ATTEMPT)))
-
-
-def _insert_missing(session: Session, row: TaskRow | CandidateRow) -> None:
-    """Insert a row that is named by its content, unless it is there; another process may do so at the same moment."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    table = type(row)
-    values = {column.key: getattr(row, column.key) for column in table.__mapper__.column_attrs}
-    session.execute(insert(table).values(values).on_conflict_do_nothing())
 
 
 def _refuse_foreign_outcome(row: AttemptRow, verdict: Verdict, measurement: Measurement | None) -> None:
