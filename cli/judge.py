@@ -1,0 +1,110 @@
+"""`kernelwright verify`, `bench` and `build`: one candidate, one step of its way."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+import typer
+from sandbox.build import build as build_candidate
+from sandbox.devices import parse_device
+from verifier.bench import bench as bench_candidate
+from verifier.verify import verify as verify_candidate
+
+from cli.loading import read_candidate, read_task
+from cli.output import emit_json, outcome, progress, results
+from cli.report import print_measurement, print_verdict
+from cli.schemas import BenchReport, BuildReport, VerifyReport
+from sandbox.values import BuildError
+from tasks.values import Direction
+from verifier.values import Check
+
+TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, or a library slug.")]
+CandidateArgument = Annotated[
+    str, typer.Argument(help="A .cu file, a folder with one .cu and launch.toml, or RUN:NUMBER.")
+]
+DeviceOption = Annotated[str, typer.Option(help="sim:h100, sim:a100, ..., cuda:0, or auto.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def verify(
+    task: TaskArgument,
+    candidate: CandidateArgument,
+    *,
+    device: DeviceOption = "auto",
+    seed: Annotated[int | None, typer.Option(help="Replays a verdict; drawn and recorded if left out.")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Check a candidate against the reference on shapes and values that it never saw.
+
+    Exit code 0 when it passed, 1 when it did not.
+    """
+    op = read_task(task)
+    target = parse_device(device)
+    kernel = read_candidate(candidate, op.direction)
+    with progress.status("building") as status:
+
+        def show(check: Check) -> None:
+            status.update(f"{check.name} {check.workload or ''}")
+
+        secret = secrets.randbits(63) if seed is None else seed
+        verdict = verify_candidate(op, kernel, target, seed=secret, on_check=show)
+    if as_json:
+        emit_json(VerifyReport.of(verdict))
+    else:
+        print_verdict(verdict)
+    return 0 if verdict.passed else 1
+
+
+def bench(
+    task: TaskArgument, candidate: CandidateArgument, *, device: DeviceOption = "auto", as_json: JsonOption = False
+) -> int:
+    """Time a candidate against eager PyTorch: measured on a GPU, modelled on a simulated one.
+
+    Timing is no proof of correctness: `verify` is. Exit code 1 when the candidate does not build or run.
+    """
+    op = read_task(task)
+    target = parse_device(device)
+    kernel = read_candidate(candidate, op.direction)
+    with progress.status("timing"):
+        measurement = bench_candidate(op, kernel, target, seed=secrets.randbits(63))
+    if as_json:
+        emit_json(BenchReport(measurement=measurement))
+    else:
+        print_measurement(measurement)
+    return 0
+
+
+def build(
+    candidate: CandidateArgument,
+    *,
+    arch: Annotated[str, typer.Option(help="Real architecture to build for.")] = "sm_90",
+    entry: Annotated[Direction, typer.Option(help="Host function that the candidate exports.")] = Direction.FORWARD,
+    as_json: JsonOption = False,
+) -> int:
+    """Build a candidate and show its registers, spills and shared memory, or why it does not build."""
+    kernel = read_candidate(candidate, entry)
+    try:
+        with progress.status("building"):
+            built = build_candidate(kernel, arch)
+    except BuildError as error:
+        if as_json:
+            emit_json(BuildReport(ok=False, build=None, kind=error.kind.value, summary=error.summary, log=error.log))
+        else:
+            results.print(outcome(passed=False, status=f"does not build ({error.kind.value})"))
+            results.print(error.summary, markup=False)
+        return 1
+    if as_json:
+        emit_json(BuildReport(ok=True, build=built, log=built.log))
+        return 0
+    results.print(outcome(passed=True, status=f"built for {built.arch} in {built.seconds:.1f} s"))
+    results.print(f"{built.toolchain}; {' '.join(built.flags)}", markup=False, style="dim")
+    for kernel_resources in built.kernels:
+        results.print(
+            f"{kernel_resources.kernel}: {kernel_resources.registers} registers,"
+            f" {kernel_resources.spill_stores + kernel_resources.spill_loads} bytes of spills,"
+            f" {kernel_resources.static_shared} bytes of shared memory",
+            markup=False,
+        )
+    results.print(f"in {built.folder}", markup=False)
+    return 0

@@ -1,0 +1,79 @@
+"""Turns what a person types into values: tasks, candidates, attempts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dataset.archive import Archive
+from sandbox.reference import SandboxProber
+from tasks.loading import load_task
+
+from dataset.values import AttemptRecord
+from sandbox.values import Candidate, Language, SourceFile
+from tasks.errors import UserError
+from tasks.values import Direction, Task
+
+_ATTEMPT = re.compile(r"(?P<run>[A-Za-z0-9_-]+):(?P<number>\d+)")
+
+
+def read_task(name: str) -> Task:
+    """Return the task of a file or a library slug; a user's file is probed in the sandbox."""
+    return load_task(name, SandboxProber())
+
+
+def read_attempt(archive: Archive, name: str) -> AttemptRecord:
+    """Return the stored attempt that `RUN:NUMBER` names.
+
+    Raises
+    ------
+    UserError
+        The name has another form, or there is no such attempt.
+    """
+    match = _ATTEMPT.fullmatch(name)
+    if match is None:
+        raise UserError(f"'{name}' is no kernel: write RUN:NUMBER, as `kernelwright kernels list` shows them")
+    return archive.attempt(match["run"], int(match["number"]))
+
+
+def read_candidate(name: str, direction: Direction) -> Candidate:
+    """Return the candidate in a `.cu` file, in a folder with `launch.toml`, or stored as `RUN:NUMBER`.
+
+    Raises
+    ------
+    UserError
+        There is nothing of that name, or it is none of these.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return _raw_candidate(path)
+    if path.is_file():
+        if path.suffix != ".cu":
+            raise UserError(f"{path} is no candidate: expected a .cu file, or a folder with one .cu and launch.toml")
+        return Candidate(
+            language=Language.CUDA,
+            files=(SourceFile(name=path.name, text=_read(path)),),
+            entry=direction.value,
+        )
+    if _ATTEMPT.fullmatch(name):
+        candidate = read_attempt(Archive.open(), name).candidate
+        if candidate is None:
+            raise UserError(f"attempt {name} holds no kernel; `kernelwright kernels show {name}` says why")
+        return candidate
+    raise UserError(f"there is no candidate '{name}': give a .cu file, a folder with launch.toml, or RUN:NUMBER")
+
+
+def _raw_candidate(folder: Path) -> Candidate:
+    sources = sorted(folder.glob("*.cu"))
+    spec = folder / "launch.toml"
+    if len(sources) != 1 or not spec.is_file():
+        raise UserError(f"{folder} is no raw candidate: it needs exactly one .cu file and launch.toml")
+    files = tuple(SourceFile(name=path.name, text=_read(path)) for path in (sources[0], spec))
+    return Candidate(language=Language.RAW, files=files)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error

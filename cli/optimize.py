@@ -1,0 +1,126 @@
+"""`kernelwright optimize`: from an op to its best verified kernel."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+import typer
+from agent.evaluation import LocalEvaluator
+from agent.proposers import open_proposer
+from agent.search import run_search
+from dataset.archive import Archive
+from rich.markup import escape
+from sandbox.devices import parse_device
+
+from cli.loading import read_task
+from cli.output import emit_json, progress, results
+from cli.report import attempt_table, print_measurement, print_source
+from cli.schemas import OptimizeReport
+from dataset.values import RunConfig, RunEvent, RunRecord, RunState
+from tasks.errors import InfraError, UserError
+
+
+def optimize(
+    task: Annotated[
+        str | None, typer.Argument(help="A Python file with the op, or a library slug. Left out with --resume.")
+    ] = None,
+    *,
+    model: Annotated[
+        str | None, typer.Option(help="A model of the configured endpoint, or `offline`, which needs none.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="sim:h100, sim:a100, ..., cuda:0, or auto.")] = "auto",
+    samples: Annotated[int, typer.Option(min=1, help="Translations asked for before the evolution.")] = 4,
+    generations: Annotated[int, typer.Option(min=0, help="Evolution steps after the translation.")] = 2,
+    population: Annotated[int, typer.Option(min=1, help="Candidates per evolution step.")] = 4,
+    budget_usd: Annotated[float | None, typer.Option(min=0, help="Stop before a model call past this sum.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(min=0, help="Stop before a model call past this many.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Start no new attempt after this time.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Drives every random choice; drawn and recorded if left out.")
+    ] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> int:
+    """Translate a PyTorch op to CUDA, verify it on hidden shapes and values, and evolve faster versions.
+
+    Prints a table of the candidates and the best kernel. Exit code 0 when a kernel passed, 1 when none did.
+    """
+    archive = Archive.open()
+    if resume is not None:
+        if task is not None:
+            raise UserError("--resume takes the task from the run: leave TASK out")
+        run = archive.run(resume)
+    elif task is None:
+        raise UserError("give a TASK: a Python file with the op, or a slug of `kernelwright tasks list`")
+    else:
+        # Opened first, so that a wrong model or key is known before anything is recorded.
+        proposer_name = open_proposer(model).name
+        config = RunConfig(
+            task=read_task(task),
+            device=parse_device(device).name,
+            model=proposer_name,
+            samples=samples,
+            generations=generations,
+            population=population,
+            seed=secrets.randbits(32) if seed is None else seed,
+            budget_usd=budget_usd,
+            budget_tokens=budget_tokens,
+            max_seconds=max_seconds,
+        )
+        run = archive.create_run(config)
+    return _search_and_report(archive, run, as_json=as_json)
+
+
+def _search_and_report(archive: Archive, run: RunRecord, *, as_json: bool) -> int:
+    progress.print(f"run {run.id}: {run.config.task.title} on {run.config.device}, proposer {run.config.model}")
+    proposer = open_proposer(run.config.model)
+    try:
+        with progress.status("working") as status:
+
+            def show(event: RunEvent) -> None:
+                progress.print(f"  {escape(event.text)}")
+                status.update(escape(event.text))
+
+            run = run_search(archive, run.id, proposer, evaluator=LocalEvaluator(), on_event=show)
+    except KeyboardInterrupt:
+        progress.print(f"interrupted; nothing is lost: kernelwright optimize --resume {run.id}")
+        raise
+    if run.state is RunState.FAILED:
+        raise InfraError(f"{run.message}; go on with: kernelwright optimize --resume {run.id}")
+    report = OptimizeReport(
+        run=run,
+        best=None if run.best_attempt is None else archive.attempt(run.id, run.best_attempt),
+        attempts=archive.attempts(run.id),
+    )
+    if as_json:
+        emit_json(report)
+    else:
+        print_report(report, stored_in=archive.location)
+    return 0 if report.best is not None else 1
+
+
+def print_report(report: OptimizeReport, *, stored_in: str) -> None:
+    """Print a run for a person: its candidates, the best kernel, where it is, and what to type next."""
+    results.print(attempt_table(report.run, report.attempts))
+    if report.run.message:
+        results.print(report.run.message, markup=False)
+    best = report.best
+    if best is None or best.candidate is None:
+        results.print("No candidate passed. `kernelwright kernels show RUN:NUMBER` shows why, for each.", markup=False)
+        return
+    name = f"{best.run_id}:{best.number}"
+    print_source(best.candidate, f"best kernel {name}")
+    if best.measurement is not None:
+        print_measurement(best.measurement)
+    results.print(f"Stored as {name} in {stored_in}.", markup=False)
+    results.print("Next:")
+    for command, purpose in (
+        (f"kernelwright kernels show {name} --source > best.cu", "the kernel alone"),
+        (f"kernelwright verify {report.run.config.task.slug} {name}", "verify it again, with new secret values")
+        if report.run.config.task.provenance.origin != "user"
+        else (f"kernelwright kernels show {name}", "its verdict, check by check"),
+        ("kernelwright serve", "browse runs and kernels at http://127.0.0.1:8000"),
+        ("kernelwright dataset export kernels.jsonl", "every passed kernel as a fine-tuning set"),
+    ):
+        results.print(f"  [bold]{command}[/]  [dim]{purpose}[/]")

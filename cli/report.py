@@ -1,0 +1,120 @@
+"""Tables that commands print for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.panel import Panel
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from cli.output import outcome, results
+from dataset.values import AttemptRecord, RunRecord
+from sandbox.values import Candidate
+from verifier.values import Measurement, Verdict
+
+
+def _workload_marks(verdict: Verdict) -> Text:
+    """Return one mark per workload, in the order in which they were checked: ✓ all checks held, ✗ one did not."""
+    held: dict[str, bool] = {}
+    for check in verdict.checks:
+        if check.workload is not None:
+            held[check.workload] = held.get(check.workload, True) and check.passed
+    marks = Text()
+    for passed in held.values():
+        marks.append("✓" if passed else "✗", style="green" if passed else "red")
+    return marks if held else Text("-", style="dim")
+
+
+def _total_us(measurement: Measurement) -> float:
+    return sum(timing.median_us for timing in measurement.timings)
+
+
+def attempt_table(run: RunRecord, attempts: Sequence[AttemptRecord]) -> Table:
+    """Return the table of a run's candidates: verdict per workload, time, speed-up over eager."""
+    basis = next((a.measurement.basis.value for a in attempts if a.measurement), "time")
+    table = Table(title=f"{run.config.task.slug} on {run.config.device}, run {run.id}", title_justify="left")
+    table.add_column("#", justify="right")
+    table.add_column("from")
+    table.add_column("verdict")
+    table.add_column("workloads")
+    table.add_column(f"{basis} µs", justify="right")
+    table.add_column("× eager", justify="right")
+    table.add_column("roofline", justify="right")
+    for attempt in attempts:
+        verdict, measurement = attempt.verdict, attempt.measurement
+        parents = ",".join(str(parent) for parent in attempt.parents)
+        table.add_row(
+            str(attempt.number),
+            f"{attempt.operator.value} {parents}".strip(),
+            outcome(passed=verdict.passed, status=verdict.status.value)
+            if verdict
+            else Text(attempt.problem or "not evaluated", style="yellow"),
+            _workload_marks(verdict) if verdict else Text("-", style="dim"),
+            f"{_total_us(measurement):.1f}" if measurement else "",
+            f"{measurement.speedup:.2f}" if measurement else "",
+            f"{_mean_roofline(measurement):.0%}" if measurement else "",
+            style="bold" if attempt.number == run.best_attempt else None,
+        )
+    return table
+
+
+def _mean_roofline(measurement: Measurement) -> float:
+    return sum(timing.roofline_fraction for timing in measurement.timings) / len(measurement.timings)
+
+
+def print_source(candidate: Candidate, title: str) -> None:
+    """Print a candidate's files, highlighted."""
+    for file in candidate.files:
+        lexer = "cuda" if file.name.endswith(".cu") else "toml"
+        results.print(Panel(Syntax(file.text, lexer, word_wrap=True), title=f"{title} · {file.name}"))
+
+
+def print_verdict(verdict: Verdict) -> None:
+    """Print a verdict: its status, the failed checks, the evidence and what the device saw."""
+    marks = _workload_marks(verdict)
+    results.print(outcome(passed=verdict.passed, status=verdict.status.value), f"on {verdict.device}", "  ", marks)
+    shown = [check for check in verdict.checks if not check.passed] or list(verdict.checks)
+    table = Table("check", "workload", "result", "detail")
+    for check in shown:
+        result = outcome(passed=check.passed, status="ok" if check.passed else (check.status or "failed"))
+        table.add_row(check.name, check.workload or "", result, check.detail)
+    results.print(table)
+    for item in verdict.evidence:
+        results.print(f"{item.tier.value} evidence {item.rule} at {item.where}: {item.reason}", markup=False)
+    for item in verdict.diagnostics:
+        place = f"{item.file or item.kernel}:{item.line}" if item.line else item.kernel
+        results.print(f"{item.kind} at {place}, block {item.block}, thread {item.thread}: {item.message}", markup=False)
+    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in verdict.seconds.items())
+    results.print(f"{stages}; isolation: {verdict.isolation}; replay with --seed {verdict.seed}", style="dim")
+
+
+def print_measurement(measurement: Measurement) -> None:
+    """Print a measurement, one row per bench workload, labelled with its basis."""
+    table = Table(title=f"{measurement.basis.value} on {measurement.device}", title_justify="left")
+    for heading in (
+        "workload",
+        f"{measurement.basis.value} µs",
+        "eager µs",
+        "× eager",
+        "floor µs",
+        "roofline",
+        "bound by",
+    ):
+        table.add_column(heading, justify="left" if heading in {"workload", "bound by"} else "right")
+    for timing in measurement.timings:
+        limiters = ", ".join(dict.fromkeys(launch.limiter for launch in timing.launches if launch.limiter))
+        table.add_row(
+            timing.workload,
+            f"{timing.median_us:.2f}",
+            f"{timing.baseline_us:.2f}",
+            f"{timing.speedup:.2f}",
+            f"{timing.floor_us:.2f}",
+            f"{timing.roofline_fraction:.0%}",
+            limiters,
+        )
+    results.print(table)
+    interval = measurement.speedup_interval
+    spread = f", 95% interval {interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
+    results.print(f"{measurement.speedup:.2f} × {measurement.baseline} ({measurement.basis.value}{spread})")

@@ -1,0 +1,102 @@
+"""The JSON documents that commands print with `--json`; docs/cli.md holds their schemas."""
+
+from __future__ import annotations
+
+from dataset.values import AttemptRecord, RunRecord
+from sandbox.values import Build, Diagnostic
+from tasks.values import Task, Value
+from verifier.values import Check, Evidence, Measurement, Verdict
+
+
+class VerifyReport(Value):
+    """`kernelwright verify --json`: the verdict, with `passed` spelled out."""
+
+    status: str
+    """One of the statuses of docs/verification.md."""
+    passed: bool
+    """Whether the candidate is accepted."""
+    device: str
+    """Device name."""
+    task_hash: str
+    candidate_hash: str
+    seed: int
+    """Replays the verdict: pass it as `--seed`."""
+    isolation: str
+    """How untrusted code was held."""
+    checks: tuple[Check, ...]
+    evidence: tuple[Evidence, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    seconds: dict[str, float]
+    """Wall seconds by stage."""
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> VerifyReport:
+        """Flatten a verdict."""
+        fields = {name: getattr(verdict, name) for name in Verdict.model_fields}
+        return cls(passed=verdict.passed, **fields)
+
+
+class OptimizeReport(Value):
+    """`kernelwright optimize --json` and `kernelwright runs show --json`."""
+
+    run: RunRecord
+    best: AttemptRecord | None
+    """The fastest attempt that passed."""
+    attempts: tuple[AttemptRecord, ...]
+    """Every attempt, failed ones too."""
+
+
+class BuildReport(Value):
+    """`kernelwright build --json`."""
+
+    ok: bool
+    build: Build | None
+    """None when the build failed."""
+    kind: str | None = None
+    """Class of the failure."""
+    summary: str | None = None
+    """The lines that matter."""
+    log: str | None = None
+    """Everything that the compiler printed."""
+
+
+class TaskList(Value):
+    """`kernelwright tasks list --json`."""
+
+    tasks: tuple[Task, ...]
+
+
+class RunList(Value):
+    """`kernelwright runs list --json`."""
+
+    runs: tuple[RunRecord, ...]
+
+
+class KernelList(Value):
+    """`kernelwright kernels list --json`."""
+
+    kernels: tuple[AttemptRecord, ...]
+
+
+class DiffReport(Value):
+    """`kernelwright kernels diff --json`."""
+
+    left: str
+    right: str
+    diff: str
+    """Unified diff of the sources."""
+
+
+class BenchReport(Value):
+    """`kernelwright bench --json`."""
+
+    measurement: Measurement
+
+
+class ErrorReport(Value):
+    """What any command prints with `--json` when it cannot do its work."""
+
+    error: str
+    """`user` (exit code 2), `infrastructure` (3) or `candidate` (1)."""
+    message: str
+    """The sentence that would stand on standard error."""
