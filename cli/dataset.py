@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from dataset.archive import Archive
-from dataset.export import export_chat
 
 from cli.output import emit_json, results
+from dataset.archive import Archive
+from dataset.export import export_chat
 
 app = typer.Typer(help="The dataset of every attempt, and its exports.", no_args_is_help=True)
 

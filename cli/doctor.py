@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.table import Table
+
 from agent.jobs import broker_finding
 from agent.proposers import endpoint_finding
-from dataset.archive import database_finding
-from rich.table import Table
-from sandbox.toolchain import findings
-
 from cli.output import emit_json, outcome, results
+from dataset.archive import database_finding
+from sandbox.toolchain import findings
 from sandbox.values import Finding
 from tasks.values import Value
 

@@ -6,18 +6,18 @@ import secrets
 from typing import Annotated
 
 import typer
-from sandbox.build import build as build_candidate
-from sandbox.devices import parse_device
-from verifier.bench import bench as bench_candidate
-from verifier.verify import verify as verify_candidate
 
 from cli.loading import read_candidate, read_task
 from cli.output import emit_json, outcome, progress, results
 from cli.report import print_measurement, print_verdict
 from cli.schemas import BenchReport, BuildReport, VerifyReport
+from sandbox.build import build as build_candidate
+from sandbox.devices import parse_device
 from sandbox.values import BuildError
 from tasks.values import Direction
+from verifier.bench import bench as bench_candidate
 from verifier.values import Check
+from verifier.verify import verify as verify_candidate
 
 TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, or a library slug.")]
 CandidateArgument = Annotated[

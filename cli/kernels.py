@@ -7,7 +7,6 @@ import sys
 from typing import Annotated
 
 import typer
-from dataset.archive import Archive
 from rich.syntax import Syntax
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from cli.loading import read_attempt
 from cli.output import emit_json, results
 from cli.report import print_measurement, print_source, print_verdict
 from cli.schemas import DiffReport, KernelList
+from dataset.archive import Archive
 from sandbox.values import Candidate
 from tasks.errors import UserError
 

@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 from dataset.archive import Archive
-from sandbox.reference import SandboxProber
-from tasks.loading import load_task
-
 from dataset.values import AttemptRecord
+from sandbox.reference import SandboxProber
 from sandbox.values import Candidate, Language, SourceFile
 from tasks.errors import UserError
+from tasks.loading import load_task
 from tasks.values import Direction, Task
 
 _ATTEMPT = re.compile(r"(?P<run>[A-Za-z0-9_-]+):(?P<number>\d+)")

@@ -6,18 +6,18 @@ import secrets
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+
 from agent.evaluation import LocalEvaluator
 from agent.proposers import open_proposer
 from agent.search import run_search
-from dataset.archive import Archive
-from rich.markup import escape
-from sandbox.devices import parse_device
-
 from cli.loading import read_task
 from cli.output import emit_json, progress, results
 from cli.report import attempt_table, print_measurement, print_source
 from cli.schemas import OptimizeReport
+from dataset.archive import Archive
 from dataset.values import RunConfig, RunEvent, RunRecord, RunState
+from sandbox.devices import parse_device
 from tasks.errors import InfraError, UserError
 
 

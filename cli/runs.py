@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from dataset.archive import Archive
 from rich.table import Table
 
 from cli.optimize import optimize, print_report
 from cli.output import emit_json, results
 from cli.schemas import OptimizeReport, RunList
+from dataset.archive import Archive
 from dataset.values import RunState
 from tasks.errors import UserError
 

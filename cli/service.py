@@ -6,11 +6,11 @@ import subprocess
 from typing import Annotated
 
 import typer
+
 from agent.jobs import worker_command
+from cli.output import progress, results
 from dataset.archive import Archive
 from web.serve import serve as serve_web
-
-from cli.output import progress, results
 
 db = typer.Typer(help="The database behind the dataset.", no_args_is_help=True)
 

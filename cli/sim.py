@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sandbox.build import compile_program
-from sandbox.devices import parse_device
-from simgpu.program import run_program
-from simgpu.specs import device_spec
 
 from cli.output import progress
+from sandbox.build import compile_program
+from sandbox.devices import parse_device
 from sandbox.values import DeviceKind
+from simgpu.program import run_program
+from simgpu.specs import device_spec
 from tasks.errors import UserError
 
 app = typer.Typer(help="Run whole CUDA programs on the simulated GPU.", no_args_is_help=True)

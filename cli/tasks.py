@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from rich.syntax import Syntax
 from rich.table import Table
-from tasks.loading import library
 
 from cli.loading import read_task
 from cli.output import emit_json, results
 from cli.schemas import TaskList
+from tasks.loading import library
 from tasks.values import Task
 
 app = typer.Typer(help="The library of ops, and what is read out of a file.", no_args_is_help=True)

@@ -1,6 +1,7 @@
 """One command from an op to a verified kernel, for every task of the library."""
 
 import pytest
+
 from tasks.loading import library
 
 SLUGS = sorted(task.slug for task in library())
