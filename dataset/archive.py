@@ -6,9 +6,10 @@ idempotent: repeating one, as a resumed run does, changes nothing and returns wh
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -76,8 +77,10 @@ class Archive:
         settings = DatasetSettings() if url is None else DatasetSettings(database_url=url)
         parsed = parse_url(settings.url)
         engine = open_engine(parsed, settings)
-        with translated(parsed):
+        with ExitStack() as on_failure, translated(parsed):
+            on_failure.callback(engine.dispose)
             upgrade(engine)
+            on_failure.pop_all()
         return cls(engine)
 
     @property
@@ -114,13 +117,9 @@ class Archive:
         """
         run_id = secrets.token_hex(5) if run_id is None else run_id
         with self._write() as session:
-            existing = session.get(RunRow, run_id, options=WHOLE_RUN)
-            if existing is None:
-                insert_missing(session, task_row(config.task))
-                session.add(run_row(run_id, config, datetime.now(UTC)))
-                session.flush()
-                existing = find_run(session, run_id)
-            record = run_record(existing)
+            insert_missing(session, task_row(config.task))
+            insert_missing(session, run_row(run_id, config, datetime.now(UTC)))
+            record = run_record(find_run(session, run_id))
         if record.config != config:
             msg = f"Run {run_id} exists with another configuration; leave the identifier out to get a fresh one."
             raise UserError(msg)
@@ -235,7 +234,8 @@ class Archive:
         UserError
             There is no such attempt.
         ValueError
-            The verdict or the measurement is of another candidate, or a candidate that did not pass was measured.
+            The verdict or the measurement is of another candidate, a candidate that did not pass was measured, or a
+            figure is not a finite number.
         """
         with self._write() as session:
             find_run(session, run_id, lock=True)
@@ -364,3 +364,13 @@ def _refuse_foreign_outcome(row: AttemptRow, verdict: Verdict, measurement: Meas
     if measurement is not None and not verdict.passed:
         msg = f"{place} has a measurement though its verdict is {verdict.status}"
         raise ValueError(msg)
+    if measurement is not None and not all(math.isfinite(figure) for figure in _figures(measurement)):
+        msg = f"the measurement for {place} holds a figure that is not a finite number"
+        raise ValueError(msg)
+
+
+def _figures(measurement: Measurement) -> Iterator[float]:
+    yield measurement.speedup
+    for timing in measurement.timings:
+        yield from (timing.median_us, timing.baseline_us, timing.floor_us, timing.speedup, timing.roofline_fraction)
+        yield from timing.samples_us

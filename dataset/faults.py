@@ -34,8 +34,6 @@ _SQLITE: dict[int, tuple[type[KernelwrightError], str]] = {
 # PostgreSQL's SQLSTATE by its first two characters (PostgreSQL manual, appendix A).
 _POSTGRESQL: dict[str, tuple[type[KernelwrightError], str]] = {
     "08": (InfraError, "the connection was lost"),
-    "28": (UserError, "the server refuses the user or the password; correct KERNELWRIGHT_DATABASE_URL"),
-    "3D": (UserError, "the server has no database of that name; create it, or correct KERNELWRIGHT_DATABASE_URL"),
     "42": (UserError, "the user may not do this; grant it the rights to the schema"),
     "53": (InfraError, "the server is out of disk, memory or connections"),
     "57": (InfraError, "the server is shutting down or cancelled the statement"),
@@ -67,12 +65,16 @@ def _own_error(url: URL, error: DBAPIError) -> KernelwrightError | None:
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is not None:
         found = _SQLITE.get(code & _PRIMARY_CODE)
-    elif url.get_backend_name() == "postgresql":
-        # A connection that never came about has no SQLSTATE.
-        state = getattr(error.orig, "sqlstate", None) or "08"
-        found = _POSTGRESQL.get(state[:2])
-    else:
+    elif url.get_backend_name() != "postgresql":
         found = None
+    elif (state := getattr(error.orig, "sqlstate", None)) is not None:
+        found = _POSTGRESQL.get(state[:2])
+    elif error.connection_invalidated:
+        found = (InfraError, "the connection was lost")
+    else:
+        # A connection that never came about has no code, only libpq's own words for it; they hold no password.
+        reason = " ".join(str(error.orig).split())
+        found = (InfraError, f"no connection; check KERNELWRIGHT_DATABASE_URL and that the server runs ({reason})")
     if found is None:
         return None
     kind, cause = found

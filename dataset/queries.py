@@ -47,8 +47,8 @@ def attempt_records(session: Session, query: Select[AttemptRow]) -> tuple[Attemp
     return tuple(attempt_record(row) for row in session.scalars(query.options(*WHOLE_ATTEMPT)))
 
 
-def insert_missing(session: Session, row: TaskRow | CandidateRow) -> None:
-    """Insert a row that is named by its content, unless it is there; another process may do so at the same moment."""
+def insert_missing(session: Session, row: TaskRow | CandidateRow | RunRow) -> None:
+    """Insert a row unless one of its key is there; another process may do so at the same moment."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     table = type(row)
     values = {column.key: getattr(row, column.key) for column in table.__mapper__.column_attrs}
