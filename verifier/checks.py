@@ -1,0 +1,150 @@
+"""What must hold of one call: how it ended, the outputs' form, untouched arguments, work on the device, values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from sandbox.values import Execution, ExitState, Launch
+from tasks.values import Visibility
+from verifier.draws import Draw
+from verifier.tensors import same_bits, to_float64
+from verifier.tolerance import compare
+from verifier.values import Check, Status
+
+STATUS_OF_STATE: Final = {
+    ExitState.LAUNCH_ERROR: Status.LAUNCH_ERROR,
+    ExitState.MEMORY_ERROR: Status.MEMORY_ERROR,
+    ExitState.UNSUPPORTED: Status.UNSUPPORTED,
+    ExitState.TIMEOUT: Status.TIMEOUT,
+    ExitState.OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
+    ExitState.CRASHED: Status.CRASHED,
+}
+"""What a call that did not end well makes of the verdict."""
+
+_ATOMIC_BYTES: Final = 8
+"""The widest common atomic; the counters know lanes, not widths."""
+
+_DEVICE_SHARE: Final = 0.5
+"""Share of the non-zero output bytes that kernels must have written; a `cudaMemcpy` may bring the rest."""
+
+
+def judge(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Iterator[Check]:
+    """Yield the checks of one call, cheapest first; the caller stops at the first that failed.
+
+    Parameters
+    ----------
+    draw
+        What the candidate was called with, and what it must return.
+    execution
+        What came of it, `arguments_after` included.
+    kernels
+        Names of the kernels in the candidate's build.
+    """
+    yield ended(draw, execution)
+    yield _form(draw, execution)
+    yield _arguments_untouched(draw, execution)
+    yield _worked_on_device(draw, execution, kernels)
+    yield values(draw, execution)
+
+
+def check(draw: Draw, name: str, failure: Status | None, detail: str) -> Check:
+    """Return a check of one draw; `failure` None means that it held."""
+    return Check(
+        name=name,
+        workload=draw.workload.name,
+        passed=failure is None,
+        status=failure,
+        detail=detail,
+        public=draw.workload.visibility is Visibility.PUBLIC,
+    )
+
+
+def ended(draw: Draw, execution: Execution) -> Check:
+    """Whether the call came back."""
+    name = f"run[{draw.distribution}]"
+    if execution.state is ExitState.OK:
+        return check(draw, name, None, f"{execution.seconds:.3f} s")
+    status = STATUS_OF_STATE[execution.state]
+    if any("race" in diagnostic.kind for diagnostic in execution.diagnostics):
+        status = Status.DATA_RACE
+    return check(draw, name, status, execution.message)
+
+
+def answer(draw: Draw, execution: Execution) -> Check:
+    """Return the first of ended, form and values that failed, else the check of the values."""
+    for found in (ended(draw, execution), _form(draw, execution)):
+        if not found.passed:
+            return found
+    return values(draw, execution)
+
+
+def _form(draw: Draw, execution: Execution) -> Check:
+    """Check number, element types and sizes of the outputs, all strict: `(1,)` is not `()`."""
+    expected, got = draw.native, execution.outputs
+    if len(got) != len(expected):
+        detail = f"the op returns {len(expected)} tensors, the candidate {len(got)}"
+        return check(draw, "outputs", Status.WRONG_SHAPE, detail)
+    for number, (right, made) in enumerate(zip(expected, got, strict=True)):
+        if made.dtype is not right.dtype:
+            detail = f"output {number} is {made.dtype}, not {right.dtype}"
+            return check(draw, "outputs", Status.WRONG_DTYPE, detail)
+        if made.shape != right.shape:
+            detail = f"output {number} has shape {made.shape}, not {right.shape}"
+            return check(draw, "outputs", Status.WRONG_SHAPE, detail)
+    return check(draw, "outputs", None, ", ".join(f"{tensor.dtype}{list(tensor.shape)}" for tensor in got))
+
+
+def _arguments_untouched(draw: Draw, execution: Execution) -> Check:
+    pairs = zip(draw.arguments, execution.arguments_after, strict=True)
+    changed = [number for number, (before, after) in enumerate(pairs) if not same_bits(before, after)]
+    if changed:
+        detail = f"argument {changed[0]} was changed by the call"
+        return check(draw, "arguments", Status.MUTATED_INPUT, detail)
+    return check(draw, "arguments", None, "bit for bit as before")
+
+
+def _worked_on_device(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
+    """At least one of the candidate's own kernels ran, and wrote the outputs where stores were counted."""
+    if not any(tensor.data for tensor in draw.native):
+        return check(draw, "launches", None, "nothing to compute: the outputs are empty")
+    own = [launch for launch in execution.launches if launch.kernel in kernels]
+    if not own:
+        detail = "no kernel of the candidate was launched, so something else made the outputs"
+        return check(draw, "launches", Status.CHEATING, detail)
+    written = _written_bytes(own)
+    needed = sum(_non_zero_bytes(draw, number) for number in range(len(draw.native)))
+    if written is not None and written < _DEVICE_SHARE * needed:
+        detail = f"the kernels wrote {written:.0f} bytes, the outputs hold {needed} that are not zero"
+        return check(draw, "launches", Status.CHEATING, detail)
+    return check(draw, "launches", None, f"{len(own)}: " + ", ".join(dict.fromkeys(launch.kernel for launch in own)))
+
+
+def _written_bytes(launches: list[Launch]) -> float | None:
+    """Bytes that the launches stored to global memory, None where nobody counted."""
+    if not all("global_store_bytes" in launch.counters for launch in launches):
+        return None
+    return sum(
+        launch.counters["global_store_bytes"] + _ATOMIC_BYTES * launch.counters.get("atomic_lanes", 0.0)
+        for launch in launches
+    )
+
+
+def _non_zero_bytes(draw: Draw, number: int) -> int:
+    tensor = draw.native[number]
+    return int(np.count_nonzero(to_float64(tensor))) * tensor.dtype.itemsize
+
+
+def values(draw: Draw, execution: Execution) -> Check:
+    """Every output against the oracle."""
+    name = f"values[{draw.distribution}]"
+    details = []
+    for number, (made, expected) in enumerate(zip(execution.outputs, draw.expectations, strict=True)):
+        comparison = compare(made, expected)
+        prefix = f"output {number}: " if len(draw.expectations) > 1 else ""
+        if not comparison.passed:
+            return check(draw, name, Status.WRONG_VALUES, prefix + comparison.detail)
+        details.append(prefix + comparison.detail)
+    return check(draw, name, None, "; ".join(details))

@@ -1,0 +1,116 @@
+"""One draw: a workload's values, what a candidate receives of them, and what it must return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sandbox.values import ReferenceResult, Tensor
+from tasks.values import Direction, DomainKind, DType, InputSpec, Precision, Task, Workload
+from verifier.inputs import Distribution, draw_tensor
+from verifier.laboratory import ReferenceRunner
+from verifier.seeds import stream
+from verifier.tensors import neighbours, to_float64
+from verifier.tolerance import Expectation, Spread, Unsuitable, calibrate
+
+_PERTURBED = (DType.FLOAT32, DType.FLOAT64)
+"""16-bit inputs are exact to an honest candidate, which computes in float32: moving them would excuse too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Values at which the candidate is called, with everything needed to judge its answer."""
+
+    workload: Workload
+    distribution: Distribution
+    arguments: tuple[Tensor, ...]
+    """What the candidate receives, in order."""
+    expectations: tuple[Expectation, ...]
+    native: tuple[Tensor, ...]
+    """The reference's own outputs: their types and sizes are what a candidate must return."""
+    lower: tuple[Tensor, ...]
+    """The outputs in the next lower precision."""
+
+    @property
+    def all_finite(self) -> bool:
+        """Whether every expected number is finite."""
+        return all(bool(np.isfinite(to_float64(tensor)).all()) for tensor in self.native)
+
+
+def prepare(
+    reference: ReferenceRunner, task: Task, workload: Workload, distribution: Distribution, seed: int
+) -> Draw | Unsuitable:
+    """Draw values, run the reference four ways, and calibrate.
+
+    Raises
+    ------
+    UserError
+        The reference fails on these values.
+    """
+
+    def drawn(spec: InputSpec) -> Tensor:
+        return draw_tensor(spec, distribution, seed, workload.name)
+
+    tensors = {spec.name: drawn(spec) for spec in workload.inputs}
+    gradients = _output_gradients(reference, task, workload, tensors, drawn)
+    native = reference.run(workload, tensors, Precision.NATIVE, gradients)
+    oracle = reference.run(workload, tensors, Precision.ORACLE, gradients)
+    rng = stream(seed, "neighbours", workload.name, distribution)
+    moved = {spec.name: _moved(tensors[spec.name], rng, spec.domain.kind) for spec in workload.inputs}
+    moved_gradients = tuple(_moved(tensor, rng, DomainKind.REAL) for tensor in gradients)
+    nearby = reference.run(workload, moved, Precision.ORACLE, moved_gradients)
+    lower = reference.run(workload, tensors, Precision.LOWER, gradients)
+    expectations = []
+    for spread in map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs):
+        expected = calibrate(spread, task.tolerance)
+        if isinstance(expected, Unsuitable):
+            return expected
+        expectations.append(expected)
+    return Draw(
+        workload=workload,
+        distribution=distribution,
+        arguments=_arguments(task, workload, tensors, gradients, native),
+        expectations=tuple(expectations),
+        native=native.outputs,
+        lower=lower.outputs,
+    )
+
+
+def _arguments(
+    task: Task,
+    workload: Workload,
+    tensors: Mapping[str, Tensor],
+    gradients: Sequence[Tensor],
+    native: ReferenceResult,
+) -> tuple[Tensor, ...]:
+    if task.direction is Direction.BACKWARD:
+        return (*gradients, *native.saved)
+    return tuple(tensors[spec.name] for spec in workload.inputs)
+
+
+def _output_gradients(
+    reference: ReferenceRunner,
+    task: Task,
+    workload: Workload,
+    tensors: Mapping[str, Tensor],
+    drawn: Callable[[InputSpec], Tensor],
+) -> tuple[Tensor, ...]:
+    """Return a gradient for every forward result of a backward task; none for a forward task."""
+    if task.direction is Direction.FORWARD:
+        return ()
+    forward = reference.run(workload, tensors, Precision.NATIVE)
+    specs = [
+        InputSpec(name=f"gradient of output {number}", shape=shape, dtype=dtype)
+        for number, (dtype, shape) in enumerate(forward.output_gradients)
+    ]
+    return tuple(map(drawn, specs))
+
+
+def _moved(tensor: Tensor, rng: np.random.Generator, kind: DomainKind) -> Tensor:
+    """Return the tensor with every element at a neighbouring number, within its domain."""
+    if tensor.dtype not in _PERTURBED:
+        return tensor
+    up = rng.random(tensor.shape) < (0.0 if kind is DomainKind.PROBABILITY else 0.5)
+    return neighbours(tensor, np.asarray(up))

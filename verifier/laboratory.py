@@ -1,0 +1,61 @@
+"""The seam between judging and running: what the verifier asks of the sandbox, and nothing else.
+
+`verifier.sandboxed.SandboxLaboratory` is the real one; `verifier.fake.InMemoryLaboratory` computes in this process, for
+tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sandbox.values import Build, Candidate, Device, Execution, Limits, ReferenceResult, Tensor
+from tasks.values import EagerOp, Precision, Task, Workload
+
+
+class ReferenceRunner(Protocol):
+    """Runs the task's reference; it is untrusted, so its answers are data and nothing more."""
+
+    def run(
+        self,
+        workload: Workload,
+        tensors: Mapping[str, Tensor],
+        precision: Precision,
+        output_gradients: Sequence[Tensor] = (),
+    ) -> ReferenceResult:
+        """Return the reference's results; UserError when the reference itself fails."""
+
+    def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
+        """Return what PyTorch's eager mode would launch at this workload."""
+
+
+class CandidateRunner(Protocol):
+    """Calls the candidate on a device."""
+
+    def call(
+        self,
+        arguments: Sequence[Tensor],
+        *,
+        checks: bool = True,
+        counters: bool = False,
+        schedule_seed: int | None = None,
+        return_arguments: bool = True,
+    ) -> Execution:
+        """Return the outcome of one call; a crash or an expiry is an outcome too."""
+
+    def bench(self, arguments_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:
+        """Time calls on fresh arguments: samples on a GPU, one modelled figure on a simulated device."""
+
+
+class Laboratory(Protocol):
+    """Builds candidates and opens runners."""
+
+    def build(self, candidate: Candidate, device: Device) -> Build:
+        """Return the built candidate; BuildError when it does not build."""
+
+    def candidate(self, build: Build, device: Device, limits: Limits) -> AbstractContextManager[CandidateRunner]:
+        """Open a process of its own for the candidate."""
+
+    def reference(self, task: Task, limits: Limits) -> AbstractContextManager[ReferenceRunner]:
+        """Open a process of its own for the reference."""

@@ -1,0 +1,266 @@
+"""One verification from candidate to verdict, over any laboratory.
+
+The order is that of cost: static rules, build, one call, many calls. The first check that fails ends it.
+Everything drawn derives from the one seed, so task, candidate, device and seed replay the verdict.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+from sandbox.values import Build, BuildError, Candidate, Device, DeviceKind, Diagnostic, Execution, Limits
+from tasks.errors import UserError
+from tasks.values import Purpose, Task, Visibility, Workload
+from verifier import checks
+from verifier.controls import ControlLedger
+from verifier.draws import Draw, prepare
+from verifier.guard import inspect
+from verifier.inputs import FULL_SET, ROTATION, Distribution
+from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
+from verifier.seeds import derive
+from verifier.tensors import same_bits
+from verifier.tolerance import Unsuitable
+from verifier.values import Check, Evidence, EvidenceTier, Status, Verdict
+
+OnCheck = Callable[[Check], None]
+
+
+class _RejectedError(Exception):
+    """A check failed: the candidate's way ends here."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """The opened runners, and the names of the candidate's own kernels."""
+
+    reference: ReferenceRunner
+    candidate: CandidateRunner
+    kernels: frozenset[str]
+
+
+class Verification:
+    """Judges one candidate once.
+
+    Parameters
+    ----------
+    task, candidate, device
+        What is judged, and where it runs.
+    seed
+        Secret; every value and every schedule derives from it.
+    laboratory
+        Builds and runs.
+    limits
+        For each of the two child processes.
+    on_check
+        Told of every check as it is known.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        candidate: Candidate,
+        device: Device,
+        *,
+        seed: int,
+        laboratory: Laboratory,
+        limits: Limits,
+        on_check: OnCheck | None = None,
+    ) -> None:
+        self._task = task
+        self._candidate = candidate
+        self._device = device
+        self._seed = seed
+        self._laboratory = laboratory
+        self._limits = limits
+        self._on_check = on_check
+        self._checks: list[Check] = []
+        self._evidence: tuple[Evidence, ...] = ()
+        self._diagnostics: tuple[Diagnostic, ...] = ()
+        self._seconds: dict[str, float] = {}
+        self._controls = ControlLedger(lower_matters=task.tolerance is None)
+
+    def verdict(self) -> Verdict:
+        """Run the checks and conclude.
+
+        Raises
+        ------
+        UserError
+            The task is at fault: its reference fails, or it cannot tell right from wrong.
+        InfraError
+            The machine is at fault; the candidate is not scored.
+        """
+        try:
+            self._inspect()
+            build = self._build()
+            self._run(build)
+        except _RejectedError as rejected:
+            status = rejected.status
+        else:
+            status = Status.PASSED
+        return Verdict(
+            status=status,
+            task_hash=self._task.content_hash,
+            candidate_hash=self._candidate.content_hash,
+            device=self._device.name,
+            seed=self._seed,
+            checks=tuple(self._checks),
+            evidence=self._evidence,
+            diagnostics=self._diagnostics,
+            seconds={stage: round(seconds, 4) for stage, seconds in self._seconds.items()},
+        )
+
+    def _inspect(self) -> None:
+        with self._timed("guard"):
+            self._evidence = inspect(self._candidate)
+        hard = next((found for found in self._evidence if found.tier is EvidenceTier.HARD), None)
+        if hard is not None:
+            detail = f"{hard.where}: {hard.reason}"
+            self._reject(Check(name="guard", passed=False, status=Status.FORBIDDEN, detail=detail))
+        self._record(Check(name="guard", passed=True, detail=f"{len(self._evidence)} findings, none hard"))
+
+    def _build(self) -> Build:
+        try:
+            with self._timed("build"):
+                build = self._laboratory.build(self._candidate, self._device)
+        except BuildError as error:
+            self._reject(Check(name="build", passed=False, status=Status.COMPILE_ERROR, detail=error.summary))
+        detail = f"{build.toolchain}, {build.seconds:.1f} s" + (", from the cache" if build.cached else "")
+        self._record(Check(name="build", passed=True, detail=detail))
+        return build
+
+    def _run(self, build: Build) -> None:
+        kernels = frozenset(kernel.kernel for kernel in build.kernels)
+        with (
+            self._laboratory.reference(self._task, self._limits) as reference,
+            self._laboratory.candidate(build, self._device, self._limits) as candidate,
+        ):
+            bench = _Bench(reference, candidate, kernels)
+            for workload, distributions in plan(self._task):
+                self._judge_workload(bench, workload, distributions)
+        with self._timed("judge"):
+            detail = self._controls.settle(self._task.slug)
+        self._record(Check(name="controls", passed=True, detail=detail))
+
+    def _judge_workload(self, bench: _Bench, workload: Workload, distributions: tuple[Distribution, ...]) -> None:
+        first: tuple[Draw, Execution] | None = None
+        for distribution in distributions:
+            with self._timed("oracle"):
+                draw = self._prepare(bench.reference, workload, distribution)
+            if isinstance(draw, Unsuitable):
+                self._leave_out(workload, distribution, draw.reason)
+                continue
+            with self._timed("judge"):
+                self._controls.observe(draw.arguments, draw.native, draw.lower, draw.expectations)
+            execution = self._judge_draw(bench, draw, natural=first is None)
+            first = first or (draw, execution)
+        if first is None:
+            raise UserError(
+                f"the task {self._task.slug} cannot be verified at {workload.name}: on no kind of input is its "
+                "reference accurate enough to compare with"
+            )
+        self._repeat(bench, *first)
+
+    def _prepare(self, reference: ReferenceRunner, workload: Workload, distribution: Distribution) -> Draw | Unsuitable:
+        """Prepare a draw; a reference that does not survive large values is asked for smaller ones."""
+        draw = prepare(reference, self._task, workload, distribution, self._seed)
+        if distribution is Distribution.LARGE and (isinstance(draw, Unsuitable) or not draw.all_finite):
+            return prepare(reference, self._task, workload, Distribution.WIDE, self._seed)
+        return draw
+
+    def _judge_draw(self, bench: _Bench, draw: Draw, *, natural: bool) -> Execution:
+        """Call the candidate once; the first call of a workload runs warps in their natural order and is counted."""
+        schedule = None if natural else self._schedule(draw, "first")
+        execution = self._call(bench, draw, schedule, counters=natural)
+        with self._timed("judge"):
+            found = _until_failed(checks.judge(draw, execution, bench.kernels))
+        last = found[-1]
+        if last.passed:
+            for check in found if natural else found[-1:]:
+                self._record(check)
+            return execution
+        self._diagnostics = execution.diagnostics
+        if schedule is not None and last.status is Status.WRONG_VALUES and self._answers(bench, draw):
+            detail = "right when warps and blocks run in their natural order, wrong in another: " + last.detail
+            last = checks.check(draw, "determinism", Status.NONDETERMINISTIC, detail)
+        return self._reject(last)
+
+    def _answers(self, bench: _Bench, draw: Draw) -> bool:
+        """Whether the natural order of warps and blocks gives the right result."""
+        return checks.answer(draw, self._call(bench, draw, None)).passed
+
+    def _repeat(self, bench: _Bench, draw: Draw, before: Execution) -> None:
+        """Call the candidate again on a workload's first draw, in another order of warps and blocks.
+
+        Float atomics in another order round differently and may; a result that leaves the tolerance may not.
+        """
+        again = self._call(bench, draw, self._schedule(draw, "again"))
+        with self._timed("judge"):
+            answer = checks.answer(draw, again)
+        if answer.status is Status.WRONG_VALUES:
+            detail = "right at the first call, wrong when repeated in another order: " + answer.detail
+            self._reject(checks.check(draw, "determinism", Status.NONDETERMINISTIC, detail))
+        if not answer.passed:
+            self._diagnostics = again.diagnostics
+            self._reject(answer)
+        same = all(same_bits(left, right) for left, right in zip(before.outputs, again.outputs, strict=True))
+        detail = "bit for bit the same when repeated" if same else "repetitions differ in rounding only"
+        self._record(checks.check(draw, "determinism", None, detail))
+
+    def _call(self, bench: _Bench, draw: Draw, schedule: int | None, *, counters: bool = False) -> Execution:
+        with self._timed("candidate"):
+            return bench.candidate.call(draw.arguments, counters=counters, schedule_seed=schedule)
+
+    def _schedule(self, draw: Draw, purpose: str) -> int | None:
+        """Return the order of warps and blocks for a call; a real card takes its own."""
+        if self._device.kind is not DeviceKind.SIM:
+            return None
+        return derive(self._seed, "schedule", purpose, draw.workload.name, draw.distribution) % 2**31
+
+    def _leave_out(self, workload: Workload, distribution: Distribution, reason: str) -> None:
+        public = workload.visibility is Visibility.PUBLIC
+        name, detail = f"draw[{distribution}]", f"left out: {reason}"
+        self._record(Check(name=name, workload=workload.name, passed=True, detail=detail, public=public))
+
+    def _record(self, check: Check) -> None:
+        self._checks.append(check)
+        if self._on_check is not None:
+            self._on_check(check)
+
+    def _reject(self, check: Check) -> NoReturn:
+        self._record(check)
+        raise _RejectedError(check.status or Status.INFRA_ERROR)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def plan(task: Task) -> tuple[tuple[Workload, tuple[Distribution, ...]], ...]:
+    """Return the workloads in order of judging, public ones first, each with its kinds of input."""
+    ordered = sorted(task.workloads_for(Purpose.VERIFY), key=lambda w: w.visibility is Visibility.HIDDEN)
+    return tuple(
+        (workload, FULL_SET if not number else ROTATION[(number - 1) % len(ROTATION)])
+        for number, workload in enumerate(ordered)
+    )
+
+
+def _until_failed(found: Iterator[Check]) -> list[Check]:
+    """Take checks up to and including the first that failed; later ones may rest on it."""
+    taken = []
+    for check in found:
+        taken.append(check)
+        if not check.passed:
+            break
+    return taken
