@@ -45,8 +45,8 @@ from dataset.rows import (
 )
 from dataset.settings import DatasetSettings
 from dataset.values import AttemptRecord, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
-from sandbox.values import Candidate
-from tasks.errors import UserError
+from sandbox.values import Candidate, Finding
+from tasks.errors import KernelwrightError, UserError
 from verifier.values import Measurement, Status, Verdict
 
 ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.CANCELLED})
@@ -74,7 +74,7 @@ class Archive:
         InfraError
             Full disk, or a database that cannot be reached.
         """
-        settings = DatasetSettings() if url is None else DatasetSettings(database_url=url)
+        settings = DatasetSettings.load(database_url=url)
         parsed = parse_url(settings.url)
         engine = open_engine(parsed, settings)
         with ExitStack() as on_failure, translated(parsed):
@@ -89,7 +89,7 @@ class Archive:
         return self._engine.url.render_as_string(hide_password=False)
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The database's URL for people, its password hidden."""
         return self._engine.url.render_as_string(hide_password=True)
 
@@ -282,7 +282,7 @@ class Archive:
         passed_only: bool = True,  # noqa: FBT001, FBT002 - part of the rooms' contract
         limit: int | None = 100,
         *,
-        order: KernelOrder = KernelOrder.NEWEST,
+        order: KernelOrder = KernelOrder.FASTEST,
     ) -> tuple[AttemptRecord, ...]:
         """Return attempts that have a candidate, of one task or of all; `limit` None means every one."""
         query = kernels_query(task_slug, passed_only=passed_only, order=order).limit(limit)
@@ -353,6 +353,16 @@ class Archive:
     def _write(self) -> Iterator[Session]:
         with translated(self._engine.url), Session(self._writer) as session, session.begin():
             yield session
+
+
+def database_finding() -> Finding:
+    """Return whether the configured database can be opened, for `kernelwright doctor` and `/api/health`."""
+    try:
+        with Archive.open() as archive:
+            return Finding(name="database", ok=True, detail=archive.location)
+    except KernelwrightError as error:
+        remedy = "set KERNELWRIGHT_DATABASE_URL, for instance to sqlite:///kernelwright.db"
+        return Finding(name="database", ok=False, detail=str(error), remedy=remedy)
 
 
 def _refuse_foreign_outcome(row: AttemptRow, verdict: Verdict, measurement: Measurement | None) -> None:

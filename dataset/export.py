@@ -13,6 +13,7 @@ from typing import TextIO
 
 from dataset.archive import Archive
 from dataset.chat import ChatRow, chat_row
+from sandbox.values import Basis
 from tasks.errors import InfraError, UserError
 from tasks.values import Value
 
@@ -63,14 +64,14 @@ def export_chat(archive: Archive, path: Path) -> ExportSummary:
     """
     rows = with_reasoning = measured = modelled = 0
     tasks = set()
-    with _whole_file(path) as stream:
+    with whole_file(path) as stream:
         for row in chat_rows(archive):
             stream.write(chat_line(row))
             rows += 1
             tasks.add(row.task_hash)
             with_reasoning += bool(row.reasoning)
-            measured += row.basis == "measured"
-            modelled += row.basis == "modelled"
+            measured += row.basis is Basis.MEASURED
+            modelled += row.basis is Basis.MODELLED
     return ExportSummary(
         path=path,
         rows=rows,
@@ -82,8 +83,16 @@ def export_chat(archive: Archive, path: Path) -> ExportSummary:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[TextIO]:
-    """Open a file beside `path` that takes its place only once everything is on the disk."""
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Open a file beside `path` that takes its place only once everything is on the disk.
+
+    Raises
+    ------
+    UserError
+        `path` cannot be written.
+    InfraError
+        The disk is full.
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
