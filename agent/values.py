@@ -1,4 +1,4 @@
-"""What proposers exchange with the search: requests and proposals."""
+"""What proposers and evaluators exchange with the search: requests, proposals and outcomes."""
 
 from __future__ import annotations
 
@@ -64,4 +64,27 @@ class Proposer(Protocol):
             The endpoint refuses the key or does not know the model.
         InfraError
             The endpoint could not be reached after its retries.
+        """
+
+
+class Outcome(Value):
+    """What came of one candidate."""
+
+    verdict: Verdict
+    measurement: Measurement | None = None
+    """None unless the verdict is `passed`."""
+
+
+class Evaluator(Protocol):
+    """Anything that judges a candidate; called from several threads at once."""
+
+    def evaluate(self, task: Task, candidate: Candidate, device: str, seed: int) -> Outcome:
+        """Verify a candidate and, when it passed, time it.
+
+        Raises
+        ------
+        InfraError
+            The machine failed; the candidate is not scored.
+        UserError
+            The task itself cannot be run, or the device is not there.
         """

@@ -1,0 +1,78 @@
+"""Prompts: the Jinja files beside this one, filled with what a proposer may know."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from agent.devices import device_figures
+from agent.values import ProposalRequest
+from dataset.values import Message
+from simgpu.specs import DeviceSpec
+from tasks.values import DomainKind, InputSpec, Purpose
+
+FOLDER = Path(__file__).parent / "prompts"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(  # noqa: S701 - plain text for a model, not HTML
+        loader=FileSystemLoader(FOLDER),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    environment.filters["describe"] = describe_tensor
+    environment.filters["fence"] = fence
+    environment.filters["clip"] = clip
+    return environment
+
+
+def render(template: str, **values: object) -> str:
+    """Fill one of the prompt files; a name that the file uses and `values` lacks is an error."""
+    return _environment().get_template(f"{template}.jinja").render(values).strip()
+
+
+def messages_for(request: ProposalRequest) -> tuple[Message, ...]:
+    """Return the chat that asks for what the request says: one system and one user message."""
+    figures: DeviceSpec | None = device_figures(request.device)
+    system = render("system", entry=request.task.direction.value, device=request.device, figures=figures)
+    workloads = [w for purpose in (Purpose.BENCH, Purpose.VERIFY) for w in request.task.workloads_for(purpose)]
+    user = render(
+        request.operator.value,
+        task=request.task,
+        workloads=workloads,
+        parents=request.parents,
+        feedback=request.feedback,
+        ordinal=request.ordinal,
+    )
+    return Message(role="system", content=system), Message(role="user", content=user)
+
+
+def describe_tensor(spec: InputSpec) -> str:
+    """Return one tensor as a prompt spells it: `x: float32[16, 256]`, with its legal values where they are special."""
+    values = {
+        DomainKind.REAL: "",
+        DomainKind.POSITIVE: ", positive",
+        DomainKind.PROBABILITY: ", in [0, 1]",
+        DomainKind.INDEX: f", in [0, {spec.domain.high})",
+        DomainKind.MASK: ", 0 or 1",
+    }[spec.domain.kind]
+    return f"{spec.name}: {spec.dtype.value}[{', '.join(map(str, spec.shape))}]{values}"
+
+
+def fence(text: str, language: str = "") -> str:
+    """Return text as a fenced block that its own backticks cannot end."""
+    longest = max((len(run) for run in "".join(c if c == "`" else " " for c in text).split()), default=0)
+    marks = "`" * max(3, longest + 1)
+    return f"{marks}{language}\n{text.rstrip()}\n{marks}"
+
+
+def clip(text: str, length: int = 4000) -> str:
+    """Return at most `length` characters: the beginning, which names the first error, and the end."""
+    if len(text) <= length:
+        return text
+    return f"{text[: length * 3 // 4]}\n[... {len(text) - length} characters left out ...]\n{text[-length // 4 :]}"
