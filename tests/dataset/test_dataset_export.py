@@ -166,10 +166,15 @@ def test_a_failed_export_leaves_the_old_file_and_nothing_else(store, samples, tm
     assert [entry.name for entry in folder.iterdir()] == ["chat.jsonl"]
 
 
-def test_a_full_disk_is_an_infrastructure_fault_and_leaves_nothing_behind(tmp_path):
-    with pytest.raises(InfraError, match="disk is full"), whole_file(tmp_path / "chat.jsonl") as stream:
+def _write_until_the_disk_is_full(path):
+    with whole_file(path) as stream:
         stream.write("half a row")
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_an_infrastructure_fault_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(InfraError, match="disk is full"):
+        _write_until_the_disk_is_full(tmp_path / "chat.jsonl")
     assert list(tmp_path.iterdir()) == []
 
 
