@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from dataset.engine import WRITES, open_engine, parse_url
 from dataset.faults import translated
 from dataset.migrate import upgrade
-from dataset.models import AttemptRow, EventRow, RunRow, VerdictRow
+from dataset.models import AttemptRow, EventRow, MeasurementRow, RunRow, VerdictRow
 from dataset.queries import (
     KernelOrder,
     attempt_records,
@@ -34,6 +34,7 @@ from dataset.rows import (
     WHOLE_RUN,
     attempt_record,
     attempt_rows,
+    best_figure,
     candidate_row,
     event_record,
     measurement_row,
@@ -44,7 +45,7 @@ from dataset.rows import (
     verdict_row,
 )
 from dataset.settings import DatasetSettings
-from dataset.values import AttemptRecord, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
+from dataset.values import AttemptRecord, BestFigure, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
 from sandbox.values import Candidate, Finding
 from tasks.errors import KernelwrightError, UserError
 from verifier.values import Measurement, Status, Verdict
@@ -141,6 +142,13 @@ class Archive:
         query = select(RunRow).options(*WHOLE_RUN).order_by(RunRow.created_at.desc(), RunRow.id).limit(limit)
         with self._read() as session:
             return tuple(run_record(row) for row in session.scalars(query))
+
+    def best_figures(self, run_ids: Collection[str]) -> dict[str, BestFigure]:
+        """Return the speed-up of each run's best attempt, by run; runs without one are left out."""
+        best = (MeasurementRow.run_id == RunRow.id) & (MeasurementRow.number == RunRow.best_attempt)
+        query = select(MeasurementRow).join(RunRow, best).where(RunRow.id.in_(run_ids))
+        with self._read() as session:
+            return {row.run_id: best_figure(row) for row in session.scalars(query)}
 
     def set_state(
         self, run_id: str, state: RunState, message: str = "", *, unless: Collection[RunState] = ()

@@ -24,12 +24,16 @@ class KernelOrder(StrEnum):
     """Fastest first within one task, basis and device: figures that cannot be compared stand in separate groups."""
 
 
+class NotFoundError(UserError):
+    """The archive holds no run or attempt of that name."""
+
+
 def find_run(session: Session, run_id: str, *, lock: bool = False) -> RunRow:
     """Return the run's row; `lock` holds it until the transaction ends (SQLite holds the whole database anyway)."""
     row = session.get(RunRow, run_id, options=WHOLE_RUN, with_for_update={"of": RunRow} if lock else None)
     if row is None:
         msg = f"There is no run '{run_id}'; 'kernelwright runs list' shows the known ones."
-        raise UserError(msg)
+        raise NotFoundError(msg)
     return row
 
 
@@ -38,7 +42,7 @@ def find_attempt(session: Session, run_id: str, number: int) -> AttemptRow:
     row = session.get(AttemptRow, (run_id, number), options=WHOLE_ATTEMPT)
     if row is None:
         msg = f"Run '{run_id}' has no attempt {number}; 'kernelwright runs show {run_id}' lists its attempts."
-        raise UserError(msg)
+        raise NotFoundError(msg)
     return row
 
 

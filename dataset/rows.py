@@ -19,7 +19,7 @@ from dataset.models import (
     TraceRow,
     VerdictRow,
 )
-from dataset.values import AttemptRecord, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
+from dataset.values import AttemptRecord, BestFigure, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
 from sandbox.values import Candidate
 from tasks.values import Task
 from verifier.values import Measurement, Verdict
@@ -140,6 +140,11 @@ def measurement_row(run_id: str, number: int, measurement: Measurement) -> Measu
         speedup=measurement.speedup,
         value=measurement,
     )
+
+
+def best_figure(row: MeasurementRow) -> BestFigure:
+    """Return the figure that a listing of runs shows."""
+    return BestFigure(run_id=row.run_id, attempt=row.number, speedup=row.speedup, basis=row.basis)
 
 
 def attempt_record(row: AttemptRow) -> AttemptRecord:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from sandbox.values import Candidate
+from sandbox.values import Basis, Candidate
 from tasks.values import Task, Value
 from verifier.values import Measurement, Verdict
 
@@ -134,6 +134,16 @@ class AttemptRecord(Value):
     measurement: Measurement | None = None
     """None unless the verdict is `passed`."""
     created_at: datetime
+
+
+class BestFigure(Value):
+    """The speed-up of a run's fastest attempt, for listings."""
+
+    run_id: str
+    attempt: int
+    speedup: float
+    """Over eager PyTorch; comparable only within one basis and device."""
+    basis: Basis
 
 
 class RunEvent(Value):

@@ -204,6 +204,17 @@ def test_the_best_attempt_must_exist(archive, samples):
     assert archive.run(run.id).best_attempt == 3
 
 
+def test_best_figures_are_those_of_the_best_attempts(archive, samples):
+    fast, slow, none = (archive.create_run(samples.config(seed=seed)).id for seed in range(3))
+    _pass(archive, samples, fast, 0, 2.0)
+    _pass(archive, samples, fast, 1, 4.0)
+    _pass(archive, samples, slow, 0, 3.0)
+    archive.set_best(fast, 1)
+    figures = archive.best_figures([fast, slow, none])
+    assert list(figures) == [fast]
+    assert (figures[fast].attempt, figures[fast].speedup, figures[fast].basis) == (1, 4.0, Basis.MODELLED)
+
+
 def _pass(archive, samples, run_id, number, speedup, *, basis=Basis.MODELLED):
     candidate = samples.candidate(f"// {run_id} {number}")
     _propose(archive, samples, run_id, number, candidate=candidate)
