@@ -76,6 +76,49 @@ class Counters:
     branches: int = 0
 
 
+class Limiter(StrEnum):
+    """What bounds the modelled time of a launch."""
+
+    LAUNCH = "launch"
+    """The overhead of launching outweighs the work."""
+    DRAM = "dram"
+    L2 = "l2"
+    LOAD_STORE = "load_store"
+    """Sectors through the SMs' load and store units."""
+    COMPUTE = "compute"
+    """Instruction issue, or the busiest arithmetic pipe."""
+    SHARED = "shared"
+    """Shared-memory passes, bank conflicts included."""
+    ATOMIC = "atomic"
+    LATENCY = "latency"
+    """Too few warps to hide the latency of a thread's own chain of work."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBreakdown:
+    """What each part of the card would take by itself, in microseconds."""
+
+    launch: float
+    dram: float
+    l2: float
+    load_store: float
+    compute: float
+    shared: float
+    atomic: float
+    latency: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelledLaunch:
+    """The cost model's estimate of one launch (`simgpu.cost.model_launch`)."""
+
+    microseconds: float
+    limiter: Limiter
+    occupancy: float
+    """Resident warps over the most that an SM holds, 0 to 1."""
+    breakdown: TimeBreakdown
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchReport:
     """The outcome of one launch."""
@@ -92,6 +135,8 @@ class LaunchReport:
     """Fewer than the grid's blocks when only a sample was asked for."""
     seconds: float
     """Wall seconds of the execution, compilation left out."""
+    modelled: ModelledLaunch | None = None
+    """The modelled time on the card; None unless counters were asked for and a card was given."""
 
     @property
     def ok(self) -> bool:

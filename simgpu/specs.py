@@ -104,6 +104,8 @@ class DeviceSpec(BaseModel):
     """Dense fp16 tensor-core rate with fp32 accumulation, 10^12 operations per second."""
     tensor_tf32_tflops: float = Field(gt=0)
     """Dense tf32 tensor-core rate, 10^12 operations per second."""
+    tensor_fp64_tflops: float = 0.0
+    """Dense fp64 tensor-core rate, 10^12 operations per second; 0 without such cores."""
     sources: tuple[str, ...] = Field(min_length=1)
     """Where the figures come from."""
 

@@ -1,0 +1,294 @@
+"""The CUDA runtime of the simulated GPU: what host code sees when it calls libcudart.
+
+Work runs when it is submitted. A fault shows, as on a card, in the calls after the launch, and stays (a sticky error);
+a refusal is returned by the call itself. Everything that host code was told is also kept for whoever runs it: launches,
+diagnostics, refusals, and what was missing.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from simgpu import LaunchOptions
+from simgpu.cost import model_launch
+from simgpu.cudart.attributes import device_attributes
+from simgpu.cudart.bridge import CopyKind, FunctionAttributes, LaunchRequest, StandInLibrary
+from simgpu.cudart.engine import AllocationImage, CardMemory, Engine, GlobalImage
+from simgpu.cudart.errors import CudaCode, CudaError, KernelFaultError, code_of, describe
+from simgpu.cudart.images import Images, LoadedImage
+from simgpu.cudart.launching import LaunchShape, check_launch, largest_dynamic_shared, pack_parameters
+from simgpu.cudart.native_build import build_standin
+from simgpu.cudart.simulator import simulator_on
+from simgpu.cudart.timeline import Timeline
+from simgpu.errors import LaunchRefusedError, OutOfDeviceMemoryError, PtxSyntaxError, UnsupportedError
+from simgpu.occupancy import occupancy
+from simgpu.report import Diagnostic, LaunchReport, ModelledLaunch
+from simgpu.specs import DeviceSpec
+
+_LOG = logging.getLogger(__name__)
+_MAX_DYNAMIC_SHARED = 8
+"""`cudaFuncAttributeMaxDynamicSharedMemorySize`."""
+_ADVISORY_ATTRIBUTES = frozenset({9})
+"""`cudaFuncAttributePreferredSharedMemoryCarveout`: a hint."""
+
+
+class StandInRuntime:
+    """One simulated card behind the CUDA runtime's entry points.
+
+    Only one runtime at a time answers in a process: the last one installed.
+
+    Parameters
+    ----------
+    spec
+        The card.
+    memory
+        Its memory. Pointers into it are plain addresses of this process.
+    options
+        How kernels are run; may be replaced between launches.
+    engine
+        What executes kernels; the simulator by default.
+
+    Attributes
+    ----------
+    launches
+        Report of each launch that ran, with its modelled time when counters were on.
+    diagnostics
+        Every fault seen, in order.
+    refusals
+        Calls that were refused, in words.
+    missing
+        What the program asked for and the simulator lacks; not empty means that no verdict is possible.
+    """
+
+    def __init__(
+        self, spec: DeviceSpec, memory: CardMemory, options: LaunchOptions, *, engine: Engine | None = None
+    ) -> None:
+        self.spec = spec
+        self.options = options
+        self.launches: list[LaunchReport] = []
+        self.diagnostics: list[Diagnostic] = []
+        self.refusals: list[str] = []
+        self.missing: list[str] = []
+        self._memory = memory
+        major, minor = spec.compute_capability
+        self._images = Images(engine or simulator_on(memory), major * 10 + minor)
+        self._attributes = device_attributes(spec)
+        self._timeline = Timeline()
+        self._owned: dict[int, int] = {}
+        self._dynamic_shared: dict[tuple[int, str], int] = {}
+        self._failure: BaseException | None = None
+        self._library: StandInLibrary | None = None
+
+    # The caller's side.
+
+    def install(self, cache: Path | None = None) -> None:
+        """Compile the stand-in if need be, load it for every library loaded later, and answer its calls.
+
+        Raises
+        ------
+        StandInBuildError
+            It does not compile here.
+        """
+        self._library = StandInLibrary(build_standin(cache))
+        self._library.connect(self, self.spec.title, self._device_memory)
+
+    def close(self) -> None:
+        """Answer no more calls, and free what the program allocated."""
+        if self._library is not None:
+            self._library.disconnect()
+        self.device_reset()
+
+    def register_ptx_source(self, ptx: str) -> None:
+        """Give the PTX for fat binaries that hold none."""
+        self._images.use_ptx(ptx)
+
+    def reset(self) -> None:
+        """Forget launches, faults, refusals, times and the sticky error; allocations and loaded code stay."""
+        for seen in (self.launches, self.diagnostics, self.refusals, self.missing):
+            seen.clear()
+        self._failure = None
+        self._timeline.rewind()
+        if self._library is not None:
+            self._library.clear_errors()
+
+    def raise_failure(self) -> None:
+        """Raise the exception, if any, that a callback could not raise through C: an error of the simulator itself."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    # The program's side: `simgpu.cudart.bridge.Host`.
+
+    @property
+    def timeline(self) -> Timeline:
+        """Streams and events."""
+        return self._timeline
+
+    @property
+    def _device_memory(self) -> int:
+        return min(self.spec.memory_bytes, self._memory.capacity)
+
+    def allocate(self, nbytes: int, kind: str) -> int:
+        """Return the address of new device memory."""
+        address = self._memory.allocate(nbytes, kind)
+        self._owned[address] = nbytes
+        return address
+
+    def release(self, address: int) -> None:
+        """Free what `allocate` gave, and nothing else."""
+        if address not in self._owned:
+            raise CudaError(CudaCode.INVALID_VALUE, f"{address:#x} was not allocated by this program, or is freed")
+        del self._owned[address]
+        self._memory.free(address)
+
+    def check_range(self, address: int, nbytes: int, *, must_be_device: bool, what: str) -> None:
+        """Refuse a range that leaves its allocation, or that is host memory where device memory is asked for."""
+        allocation = self._memory.find(address)
+        if allocation is None:
+            if must_be_device:
+                raise CudaError(CudaCode.INVALID_VALUE, f"{what}, {address:#x}, is not device memory")
+            return
+        left = allocation.address + allocation.size - address
+        if allocation.freed or nbytes > left:
+            state = "was freed" if allocation.freed else f"has {left} left of {allocation.size}"
+            raise CudaError(
+                CudaCode.INVALID_VALUE, f"{what}: {nbytes} bytes, but its allocation {allocation.label} {state}"
+            )
+
+    def find(self, address: int) -> AllocationImage:
+        """Return the live allocation that an address lies in."""
+        allocation = self._memory.find(address)
+        if allocation is None or allocation.freed:
+            raise CudaError(CudaCode.INVALID_VALUE, f"{address:#x} is not device memory")
+        return allocation
+
+    def free_memory(self) -> int:
+        """Return the bytes left, as far as this program's allocations go."""
+        return self._device_memory - sum(self._owned.values())
+
+    def moved(self, nbytes: int, kind: int, stream: int) -> None:
+        """Account for the modelled time of a copy or memset."""
+        on_card = {CopyKind.FILL: 1, CopyKind.DEVICE_TO_DEVICE: 2, CopyKind.HOST_TO_HOST: 0}
+        gbps = self.spec.dram_gbps / on_card[kind] if on_card.get(kind) else self.spec.host_link_gbps
+        self._timeline.run(stream, self.spec.launch_overhead_us + nbytes / gbps / 1e3)
+
+    def launch(self, request: LaunchRequest) -> None:
+        """Run a kernel, and raise the error that its first fault gives."""
+        self._timeline.stream_flags(request.stream)
+        loaded = self._images.load(request.image)
+        kernel = loaded.kernel(request.kernel)
+        shape = LaunchShape(request.grid, request.block, request.dynamic_shared, request.cooperative)
+        limit = largest_dynamic_shared(self.spec, kernel, self._dynamic_shared.get((request.image, request.kernel)))
+        check_launch(self.spec, kernel, loaded.resources_of(request.kernel), shape, limit)
+        report = loaded.module.launch(
+            request.kernel,
+            grid=request.grid,
+            block=request.block,
+            params=pack_parameters(kernel, request.arguments),
+            dynamic_shared=request.dynamic_shared,
+            options=self.options,
+        )
+        modelled = self._model(loaded, report)
+        self.launches.append(replace(report, modelled=modelled))
+        self._timeline.run(request.stream, modelled.microseconds if modelled else self.spec.launch_overhead_us)
+        self._raise_fault(report)
+
+    def symbol(self, image: int, name: str) -> GlobalImage:
+        """Return a device variable, placed in memory."""
+        return self._images.load(image).variable(name)
+
+    def function_attributes(self, image: int, kernel: str) -> FunctionAttributes:
+        """Return a kernel's attributes."""
+        loaded = self._images.load(image)
+        declared, resources = loaded.kernel(kernel), loaded.resources_of(kernel)
+        major, minor = self.spec.compute_capability
+        return FunctionAttributes(
+            shared=declared.static_shared,
+            constant=0,
+            local=resources.stack_bytes,
+            max_threads=declared.max_threads or self.spec.max_threads_per_block,
+            registers=resources.registers,
+            ptx_version=major * 10 + minor,
+            binary_version=major * 10 + minor,
+            max_dynamic_shared=largest_dynamic_shared(self.spec, declared, self._dynamic_shared.get((image, kernel))),
+        )
+
+    def set_function_attribute(self, image: int, kernel: str, attribute: int, value: int) -> None:
+        """Set a kernel's largest dynamic shared memory; other attributes are hints, or missing."""
+        declared = self._images.load(image).kernel(kernel)
+        if attribute == _MAX_DYNAMIC_SHARED:
+            most = self.spec.shared_per_block_optin - declared.static_shared
+            if not 0 <= value <= most:
+                raise CudaError(CudaCode.INVALID_VALUE, f"{value} bytes of dynamic shared memory, the card has {most}")
+            self._dynamic_shared[image, kernel] = value
+        elif attribute not in _ADVISORY_ATTRIBUTES:
+            self.unsupported(f"cudaFuncSetAttribute with attribute {attribute}")
+
+    def occupancy(self, image: int, kernel: str, threads: int, dynamic_shared: int) -> int:
+        """Return the blocks of a kernel that an SM holds."""
+        loaded = self._images.load(image)
+        shared = loaded.kernel(kernel).static_shared + dynamic_shared
+        return occupancy(self.spec, threads, loaded.resources_of(kernel).registers, shared).blocks_per_sm
+
+    def device_attribute(self, attribute: int) -> int:
+        """Return a device attribute."""
+        try:
+            return self._attributes[attribute]
+        except KeyError:
+            raise CudaError(CudaCode.INVALID_VALUE, f"device attribute {attribute} is not known here") from None
+
+    def device_reset(self) -> None:
+        """Free everything that the program allocated."""
+        for address in self._owned:
+            self._memory.free(address)
+        self._owned.clear()
+
+    def unsupported(self, what: str) -> None:
+        """Note something that the stand-in lacks, and refuse."""
+        raise UnsupportedError(f"{what} is not implemented by the simulated CUDA runtime")
+
+    def failed(self, error: BaseException) -> int:
+        """Keep an exception that a callback raised, and return the code that the program gets."""
+        match error:
+            case KernelFaultError():
+                return error.code
+            case CudaError():
+                self.refusals.append(str(error))
+                _LOG.info("refused: %s", error)
+                return error.code
+            case LaunchRefusedError():
+                self.refusals.append(str(error))
+                return code_of(error.code)
+            case OutOfDeviceMemoryError():
+                self.refusals.append(str(error))
+                return CudaCode.MEMORY_ALLOCATION
+            case UnsupportedError() | PtxSyntaxError():
+                self.missing.append(str(error))
+                _LOG.error("%s", error)
+                return CudaCode.NOT_SUPPORTED
+            case _:
+                self._failure = self._failure or error
+                _LOG.error("the simulator failed: %r", error)
+                return CudaCode.UNKNOWN
+
+    def _model(self, loaded: LoadedImage, report: LaunchReport) -> ModelledLaunch | None:
+        if report.counters is None or report.diagnostics:
+            return None
+        return model_launch(
+            self.spec,
+            report.counters,
+            report.grid,
+            report.block,
+            loaded.resources_of(report.kernel).registers,
+            loaded.kernel(report.kernel).static_shared,
+            report.dynamic_shared,
+        )
+
+    def _raise_fault(self, report: LaunchReport) -> None:
+        self.diagnostics.extend(report.diagnostics)
+        for diagnostic in report.diagnostics:
+            _LOG.error("%s", describe(diagnostic))
+        if report.diagnostics:
+            raise KernelFaultError(report.diagnostics[0])

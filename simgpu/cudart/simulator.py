@@ -1,0 +1,69 @@
+"""The simulator as the engine of the CUDA runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from simgpu import DeviceMemory, GlobalVariable, Kernel, LaunchOptions, Module, launch, load_module
+from simgpu.cudart.engine import CardMemory
+from simgpu.report import Dim3, LaunchReport
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedModule:
+    """A module on a simulated card."""
+
+    module: Module
+    memory: DeviceMemory
+
+    @property
+    def kernels(self) -> Mapping[str, Kernel]:
+        """Kernels by mangled name."""
+        return self.module.kernels
+
+    @property
+    def globals(self) -> Mapping[str, GlobalVariable]:
+        """Variables by mangled name."""
+        return self.module.globals
+
+    def launch(
+        self, kernel: str, *, grid: Dim3, block: Dim3, params: bytes, dynamic_shared: int, options: LaunchOptions
+    ) -> LaunchReport:
+        """Run one kernel to its end."""
+        return launch(
+            self.module,
+            kernel,
+            grid=grid,
+            block=block,
+            params=params,
+            dynamic_shared=dynamic_shared,
+            memory=self.memory,
+            options=options,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SimgpuEngine:
+    """Executes PTX against one simulated memory."""
+
+    memory: DeviceMemory
+
+    def load(self, ptx: str) -> SimulatedModule:
+        """Load PTX, its variables placed in the memory."""
+        module = load_module(ptx)
+        module.bind(self.memory)
+        return SimulatedModule(module, self.memory)
+
+
+def simulator_on(memory: CardMemory) -> SimgpuEngine:
+    """Return the engine that executes against `memory`.
+
+    Raises
+    ------
+    TypeError
+        It is not a `DeviceMemory`: another memory needs an engine of its own.
+    """
+    if not isinstance(memory, DeviceMemory):
+        raise TypeError(f"the simulator executes against a DeviceMemory, not a {type(memory).__name__}")
+    return SimgpuEngine(memory)
