@@ -153,6 +153,8 @@ class Workload(Value):
     """Verification or timing."""
     weight: float = Field(default=1.0, gt=0)
     """Share of this workload in a benchmark's summary."""
+    source: str = ""
+    """Where the sizes come from, for instance the model that a bench shape belongs to; may be empty."""
 
 
 class Axis(Value):
@@ -175,6 +177,30 @@ class ReferenceForm(StrEnum):
     """KernelBench style: `class Model(nn.Module)`, `get_inputs()`, `get_init_inputs()`."""
     FUNCTION = "function"
     """A plain function, and `get_inputs()` (or `example_inputs`) beside it."""
+
+
+class ProbedSizes(Value):
+    """One set of sizes at which the reference was seen to run."""
+
+    axes: dict[str, int]
+    """Axis name to size."""
+    inputs: tuple[InputSpec, ...]
+    """The reference's tensors at these sizes, as in `Workload.inputs`."""
+
+
+class ProbeResult(Value):
+    """What executing a reference source showed about it (see `tasks.reference.probe`)."""
+
+    form: ReferenceForm
+    """Module or function."""
+    entry: str
+    """Class name (module form) or function name (function form)."""
+    axes: tuple[Axis, ...]
+    """The sizes that may vary."""
+    default: ProbedSizes
+    """The sizes as the source states them."""
+    varied: tuple[ProbedSizes, ...]
+    """Smaller sizes, fit for verification: 1, primes, powers of two and their neighbours."""
 
 
 class Tolerance(Value):

@@ -1,0 +1,60 @@
+"""Makes a task of a user's reference source, from what a probe found out about it."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from tasks.constants import parse_source
+from tasks.values import ProbedSizes, ProbeResult, Purpose, Task, Visibility, Workload
+
+
+def task_from_probe(name: str, source: str, probed: ProbeResult) -> Task:
+    """Return the task that `source` states.
+
+    Its verification workloads are the probe's smaller sizes, by turns public and hidden; its one benchmark workload has
+    the sizes of the source.
+
+    Parameters
+    ----------
+    name
+        What the user calls it, for instance the file name without ending; the slug is made of it.
+    """
+    visibilities = (Visibility.PUBLIC, Visibility.HIDDEN)
+    verify = [
+        _workload(sizes, visibilities[position % 2], Purpose.VERIFY) for position, sizes in enumerate(probed.varied)
+    ]
+    if len(verify) == 1:
+        verify.append(verify[0].model_copy(update={"name": "hidden", "visibility": Visibility.HIDDEN}))
+    bench = _workload(probed.default, Visibility.PUBLIC, Purpose.BENCH)
+    return Task(
+        slug=slug_of(name),
+        title=_title(source, name),
+        source=source,
+        form=probed.form,
+        entry=probed.entry,
+        axes=probed.axes,
+        workloads=(*verify, bench.model_copy(update={"name": f"bench:{bench.name}", "source": "the file's own sizes"})),
+    )
+
+
+def slug_of(name: str) -> str:
+    """Return `name` in the letters of a slug: `[a-z0-9_-]+`."""
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-") or "task"
+
+
+def workload_name(axes: dict[str, int]) -> str:
+    """Return the name of a workload after its sizes, `rows=7,cols=129`."""
+    return ",".join(f"{name}={size}" for name, size in axes.items()) or "fixed"
+
+
+def _workload(sizes: ProbedSizes, visibility: Visibility, purpose: Purpose) -> Workload:
+    return Workload(
+        name=workload_name(sizes.axes), axes=sizes.axes, inputs=sizes.inputs, visibility=visibility, purpose=purpose
+    )
+
+
+def _title(source: str, name: str) -> str:
+    """Return the first line of the file's docstring, or else `name`."""
+    docstring = ast.get_docstring(parse_source(source))
+    return docstring.splitlines()[0].strip() if docstring else name

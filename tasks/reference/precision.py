@@ -1,0 +1,117 @@
+"""Runs a reference in another precision than it states, without touching its source.
+
+Both precisions work below PyTorch's dispatcher, so that they hold for every operator, also for those of the
+backward pass, and for casts that the source writes out (`x.float()`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from tasks.values import Precision
+
+_NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
+_LOWER_MANTISSA = {
+    torch.float64: 23,  # that of float32
+    torch.float32: 7,  # that of bfloat16
+    torch.float16: 7,  # that of bfloat16
+    torch.bfloat16: 3,  # that of float8 e4m3
+}
+
+
+Options = Mapping[str, Any] | None
+"""Keyword arguments as PyTorch's dispatcher passes them."""
+
+
+def convert(tensor: torch.Tensor, precision: Precision) -> torch.Tensor:
+    """Return a copy of `tensor` as the reference reads it in `precision`; integers and booleans stay as they are."""
+    if tensor.dtype in _NARROW and precision is Precision.ORACLE:
+        return tensor.to(torch.float64)
+    if tensor.dtype in _LOWER_MANTISSA and precision is Precision.LOWER:
+        return round_mantissa(tensor, _LOWER_MANTISSA[tensor.dtype])
+    return tensor.clone()
+
+
+@contextmanager
+def running_in(precision: Precision) -> Iterator[None]:
+    """Make every operator inside the block compute in `precision`.
+
+    `ORACLE`: tensors that the source creates, and casts to a narrower floating type, give float64. `LOWER`: after
+    each operator its floating results are rounded to the mantissa of the next lower type (float64 to float32's,
+    float32 and float16 to bfloat16's, bfloat16 to that of float8 e4m3), which is what kernels of that type do; the
+    element types stay those of the task, so that whatever runs natively also runs here.
+    """
+    if precision is Precision.NATIVE:
+        yield
+        return
+    default = torch.get_default_dtype()
+    mode = _Promote() if precision is Precision.ORACLE else _Round()
+    try:
+        if precision is Precision.ORACLE:
+            torch.set_default_dtype(torch.float64)
+        with mode:
+            yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+def round_mantissa(tensor: torch.Tensor, bits: int) -> torch.Tensor:
+    """Round to `bits` explicit mantissa bits, to nearest and ties to even; range and element type stay."""
+    wide = tensor.to(torch.float64)
+    fraction, exponent = torch.frexp(wide)
+    steps = torch.round(fraction * 2.0 ** (bits + 1))
+    rounded = torch.ldexp(steps, exponent - (bits + 1))
+    return torch.where(torch.isfinite(wide), rounded, wide).to(tensor.dtype)
+
+
+class _Promote(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
+    """Widens every floating element type that an operator is asked to produce."""
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        options = dict(kwargs or {})
+        if options.get("dtype") in _NARROW:
+            options["dtype"] = torch.float64
+        return func(*args, **options)
+
+
+class _Round(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
+    """Rounds the floating results of every operator; views alias values that are rounded already."""
+
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> object:
+        results = func(*args, **(kwargs or {}))
+        returns = func._schema.returns  # noqa: SLF001 - the only place that tells views from new tensors
+        if len(returns) == 1:
+            return tree_map(lambda result: _rounded(result, returns[0]), results)
+        if not returns:
+            return results
+        return tuple(_rounded(result, returned) for result, returned in zip(results, returns, strict=True))
+
+
+def _rounded(result: object, returned: torch.Argument) -> object:
+    if not isinstance(result, torch.Tensor) or result.dtype not in _LOWER_MANTISSA:
+        return result
+    alias = returned.alias_info
+    if alias is None:
+        return round_mantissa(result, _LOWER_MANTISSA[result.dtype])
+    if alias.is_write:
+        result.copy_(round_mantissa(result, _LOWER_MANTISSA[result.dtype]))
+    return result
