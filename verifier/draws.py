@@ -78,6 +78,22 @@ def prepare(
     )
 
 
+def draw_arguments(
+    reference: ReferenceRunner, task: Task, workload: Workload, distribution: Distribution, seed: int
+) -> tuple[Tensor, ...]:
+    """Draw what a candidate receives, without an oracle: for timing."""
+
+    def drawn(spec: InputSpec) -> Tensor:
+        return draw_tensor(spec, distribution, seed, workload.name)
+
+    tensors = {spec.name: drawn(spec) for spec in workload.inputs}
+    if task.direction is Direction.FORWARD:
+        return tuple(tensors.values())
+    gradients = _output_gradients(reference, task, workload, tensors, drawn)
+    native = reference.run(workload, tensors, Precision.NATIVE, gradients)
+    return _arguments(task, workload, tensors, gradients, native)
+
+
 def _arguments(
     task: Task,
     workload: Workload,

@@ -62,7 +62,7 @@ FULL_SET: Final = (
     Distribution.TIES,
     Distribution.UNIFORM,
 )
-"""What the first workload is checked with, most telling first; `wide` stands in where `large` overflows."""
+"""What one workload is checked with, most telling first; `wide` stands in where `large` overflows."""
 
 ROTATION: Final = (
     (Distribution.NORMAL, Distribution.IMPULSES, Distribution.LARGE),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from typing import NoReturn
 
 from sandbox.values import Build, BuildError, Candidate, Device, DeviceKind, Diagnostic, Execution, Limits
@@ -248,12 +249,22 @@ class Verification:
 
 
 def plan(task: Task) -> tuple[tuple[Workload, tuple[Distribution, ...]], ...]:
-    """Return the workloads in order of judging, public ones first, each with its kinds of input."""
-    ordered = sorted(task.workloads_for(Purpose.VERIFY), key=lambda w: w.visibility is Visibility.HIDDEN)
-    return tuple(
-        (workload, FULL_SET if not number else ROTATION[(number - 1) % len(ROTATION)])
-        for number, workload in enumerate(ordered)
-    )
+    """Return the workloads in order of judging, public ones first, each with its kinds of input.
+
+    The largest public workload gets every kind: small ones hide tails, strides and sums. The others take turns.
+
+    Raises
+    ------
+    UserError
+        The task has no workload to verify at.
+    """
+    workloads = sorted(task.workloads_for(Purpose.VERIFY), key=lambda w: w.visibility is Visibility.HIDDEN)
+    if not workloads:
+        raise UserError(f"the task {task.slug} has no workloads to verify at")
+    public = [workload for workload in workloads if workload.visibility is Visibility.PUBLIC]
+    fullest = max(public or workloads, key=lambda w: sum(spec.nbytes for spec in w.inputs))
+    turns = cycle(ROTATION)
+    return tuple((w, FULL_SET if w is fullest else next(turns)) for w in workloads)
 
 
 def _until_failed(found: Iterator[Check]) -> list[Check]:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -88,7 +89,6 @@ def test_the_kinds_of_input_overflow_exp_and_show_epsilons():
 
 @given(npst.arrays(np.float32, npst.array_shapes(max_dims=3), elements=st.floats(width=32)))
 def test_bfloat16_rounds_as_torch_does(values):
-    torch = pytest.importorskip("torch")
     ours = storage(from_array(values, DType.BFLOAT16)).view(np.int16)
     theirs = torch.from_numpy(values.copy()).to(torch.bfloat16).view(torch.int16).numpy()
     nan = np.isnan(values)

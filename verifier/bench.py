@@ -1,0 +1,126 @@
+"""Times a candidate at the task's bench sizes and sets it against eager PyTorch and the physical floor.
+
+On a simulated device every figure is modelled, launch by launch, without sampling error. A candidate's values
+are judged by `verify`; nothing here says that they are right.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sandbox.values import Candidate, Device, DeviceKind, Execution, ExitState, Limits, Tensor
+from simgpu.cost import COST_MODEL_VERSION, floor_us
+from simgpu.specs import DeviceSpec, device_spec
+from tasks.errors import CandidateError, UserError
+from tasks.values import DType, EagerOp, Purpose, Task, Workload
+from verifier.baseline import eager_us, result_bytes
+from verifier.draws import draw_arguments
+from verifier.inputs import Distribution
+from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
+from verifier.sandboxed import SandboxLaboratory
+from verifier.values import Measurement, WorkloadTiming
+
+BENCH_LIMITS = Limits(wall_seconds=300.0)
+"""Bench sizes are larger than those for checking, and a simulated card is slow."""
+
+
+def bench(
+    task: Task,
+    candidate: Candidate,
+    device: Device,
+    *,
+    seed: int,
+    limits: Limits = BENCH_LIMITS,
+    laboratory: Laboratory | None = None,
+) -> Measurement:
+    """Return the times of one candidate over the task's bench workloads.
+
+    Raises
+    ------
+    BuildError
+        The candidate does not build.
+    CandidateError
+        It does not run at a bench size, or its time lies below what writing the results takes.
+    UserError
+        The task has no bench workloads, or the device is a real GPU, for which no eager baseline can be measured yet.
+    InfraError
+        The machine is at fault.
+    """
+    if device.kind is not DeviceKind.SIM:
+        raise UserError(f"timing on {device.name} is not supported yet; use a simulated device, for instance sim:h100")
+    workloads = task.workloads_for(Purpose.BENCH)
+    if not workloads:
+        raise UserError(f"the task {task.slug} has no bench workloads, so there is nothing to time")
+    laboratory = laboratory or SandboxLaboratory()
+    build = laboratory.build(candidate, device)
+    spec = device_spec(device.model)
+    with laboratory.reference(task, limits) as reference, laboratory.candidate(build, device, limits) as runner:
+        timings = tuple(_timing(task, workload, spec, reference, runner, seed=seed) for workload in workloads)
+    return Measurement(
+        basis=device.basis,
+        device=device.name,
+        fingerprint=f"{spec.title}, {spec.boost_mhz} MHz, cost model {COST_MODEL_VERSION}",
+        candidate_hash=candidate.content_hash,
+        timings=timings,
+        speedup=_weighted_geometric_mean(timings, workloads),
+    )
+
+
+def _timing(
+    task: Task,
+    workload: Workload,
+    spec: DeviceSpec,
+    reference: ReferenceRunner,
+    runner: CandidateRunner,
+    *,
+    seed: int,
+) -> WorkloadTiming:
+    arguments = draw_arguments(reference, task, workload, Distribution.NORMAL, seed)
+    ops = reference.eager_ops(workload)
+    dtype = _arithmetic_type(workload)
+    execution = runner.bench([arguments], repeats=1)
+    median = _modelled_us(execution, workload)
+    written = result_bytes(ops, dtype)
+    least = floor_us(spec, written, 0.0, dtype)
+    if median < least:
+        raise CandidateError(
+            f"{median:.2f} us at {workload.name}, but writing the results alone takes {least:.2f} us: "
+            "the kernel cannot have done the work"
+        )
+    baseline = eager_us(spec, ops, dtype)
+    floor = floor_us(spec, _read_bytes(arguments, ops) + written, sum(op.flops for op in ops), dtype)
+    return WorkloadTiming(
+        workload=workload.name,
+        samples_us=execution.samples_us,
+        median_us=median,
+        baseline_us=baseline,
+        floor_us=floor,
+        speedup=baseline / median,
+        roofline_fraction=floor / median,
+        launches=execution.launches,
+    )
+
+
+def _modelled_us(execution: Execution, workload: Workload) -> float:
+    if execution.state is not ExitState.OK:
+        raise CandidateError(f"{execution.state} at {workload.name}: {execution.message}")
+    if len(execution.samples_us) != 1 or execution.samples_us[0] <= 0:
+        raise CandidateError(f"no kernel was launched at {workload.name}, so there is nothing to time")
+    return execution.samples_us[0]
+
+
+def _read_bytes(arguments: tuple[Tensor, ...], ops: tuple[EagerOp, ...]) -> int:
+    """Bytes that must be read: the arguments, or less where the operators look only at a part (a gather)."""
+    return min(sum(len(tensor.data) for tensor in arguments), sum(op.bytes_read for op in ops))
+
+
+def _arithmetic_type(workload: Workload) -> DType:
+    """Return the type of the first floating tensor, else of the first tensor."""
+    kinds = [spec.dtype for spec in workload.inputs]
+    return next((kind for kind in kinds if kind.is_floating), kinds[0] if kinds else DType.FLOAT32)
+
+
+def _weighted_geometric_mean(timings: tuple[WorkloadTiming, ...], workloads: tuple[Workload, ...]) -> float:
+    total = sum(workload.weight for workload in workloads)
+    logs = sum(w.weight * math.log(timing.speedup) for timing, w in zip(timings, workloads, strict=True))
+    return math.exp(logs / total)
