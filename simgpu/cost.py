@@ -102,7 +102,7 @@ def _shape(spec: DeviceSpec, grid: Dim3, block: Dim3, resident: int) -> _Shape:
 
 
 def _saturating(wanted: float, ceiling: float) -> float:
-    """Return the bandwidth reached when `wanted` bytes per second are asked for."""
+    """Return the bandwidth reached when so much is wanted; both in gigabytes per second."""
     return wanted / math.pow(1 + math.pow(wanted / ceiling, SATURATION_NORM), 1 / SATURATION_NORM)
 
 
@@ -110,9 +110,16 @@ def _loads_in_flight(counters: Counters, warps: int) -> float:
     return min(max(counters.global_load_requests / warps, 1.0), float(MAX_LOADS_IN_FLIGHT))
 
 
-def _bandwidth(bytes_in_flight: float, latency_ns: float, peak_gbps: float) -> float:
-    """Return bytes per second by Little's law, under a ceiling."""
-    return _saturating(bytes_in_flight / (latency_ns * 1e-9), peak_gbps * 1e9)
+def _load_latency_ns(spec: DeviceSpec, from_dram: float) -> float:
+    """Return the mean latency of loads of which a share misses L2."""
+    return from_dram * spec.dram_latency_ns + (1 - from_dram) * spec.l2_latency_ns
+
+
+def _transfer_us(moved: float, bytes_in_flight: float, latency_ns: float, peak_gbps: float) -> float:
+    """Return the microseconds of moving bytes at the bandwidth of Little's law, under a ceiling."""
+    if not moved:
+        return 0.0
+    return moved / _saturating(bytes_in_flight / latency_ns, peak_gbps) / 1e3
 
 
 def _dram_bytes(spec: DeviceSpec, counters: Counters) -> float:
@@ -128,12 +135,16 @@ def _memory_us(spec: DeviceSpec, counters: Counters, shape: _Shape) -> tuple[flo
     requests = counters.global_load_requests + counters.global_store_requests
     if not sectors or not requests:
         return 0.0, 0.0
-    bytes_per_request = sectors * SECTOR_BYTES / requests
-    in_flight = shape.active_warps(spec) * _loads_in_flight(counters, shape.warps) * bytes_per_request
-    dram = _dram_bytes(spec, counters) / _bandwidth(in_flight, spec.dram_latency_ns, spec.dram_gbps * DRAM_CEILING)
-    l2_bytes = sectors * SECTOR_BYTES + counters.local_bytes
-    l2 = l2_bytes / _bandwidth(in_flight, spec.l2_latency_ns, spec.l2_gbps)
-    return dram * 1e6, l2 * 1e6
+    in_flight = shape.active_warps(spec) * _loads_in_flight(counters, shape.warps)
+    dram_bytes, l2_bytes = _dram_bytes(spec, counters), sectors * SECTOR_BYTES + counters.local_bytes
+    from_dram = min(dram_bytes / (sectors * SECTOR_BYTES), 1.0)
+    per_request = sectors * SECTOR_BYTES / requests
+    # A strided access is not credited with bytes in flight that no lane asked for.
+    asked = (counters.global_load_bytes + counters.global_store_bytes) / requests
+    useful = min(asked, per_request) if asked else per_request
+    latency = _load_latency_ns(spec, from_dram)
+    dram = _transfer_us(dram_bytes, in_flight * useful * from_dram, latency, spec.dram_gbps * DRAM_CEILING)
+    return dram, _transfer_us(l2_bytes, in_flight * per_request, spec.l2_latency_ns, spec.l2_gbps)
 
 
 def _load_store_clocks(counters: Counters) -> float:
@@ -173,8 +184,8 @@ def _chain_us(spec: DeviceSpec, counters: Counters, shape: _Shape) -> float:
     if counters.global_load_requests:
         sector_bytes = counters.global_load_sectors * SECTOR_BYTES
         cold = min(counters.unique_read_bytes / sector_bytes, 1.0) if sector_bytes else 0.0
-        latency = cold * spec.dram_latency_ns + (1 - cold) * spec.l2_latency_ns
-        waits_ns += counters.global_load_requests * per_warp / _loads_in_flight(counters, shape.warps) * latency
+        rounds = counters.global_load_requests * per_warp / _loads_in_flight(counters, shape.warps)
+        waits_ns += rounds * _load_latency_ns(spec, cold)
     waits_ns += counters.atomic_requests * per_warp * spec.l2_latency_ns
     return clocks / spec.boost_mhz + waits_ns / 1e3
 
