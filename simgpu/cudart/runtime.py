@@ -8,6 +8,7 @@ diagnostics, refusals, and what was missing.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class StandInRuntime:
         How kernels are run; may be replaced between launches.
     engine
         What executes kernels; the simulator by default.
+    on_trouble
+        Told at once of what the simulator lacks and of its own failures: a program may never return to its caller.
 
     Attributes
     ----------
@@ -63,7 +66,13 @@ class StandInRuntime:
     """
 
     def __init__(
-        self, spec: DeviceSpec, memory: CardMemory, options: LaunchOptions, *, engine: Engine | None = None
+        self,
+        spec: DeviceSpec,
+        memory: CardMemory,
+        options: LaunchOptions,
+        *,
+        engine: Engine | None = None,
+        on_trouble: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.spec = spec
         self.options = options
@@ -79,6 +88,7 @@ class StandInRuntime:
         self._owned: dict[int, int] = {}
         self._dynamic_shared: dict[tuple[int, str], int] = {}
         self._failure: BaseException | None = None
+        self._on_trouble = on_trouble
         self._library: StandInLibrary | None = None
 
     # The caller's side.
@@ -264,14 +274,14 @@ class StandInRuntime:
             case OutOfDeviceMemoryError():
                 self.refusals.append(str(error))
                 return CudaCode.MEMORY_ALLOCATION
-            case UnsupportedError() | PtxSyntaxError():
-                self.missing.append(str(error))
-                _LOG.error("%s", error)
-                return CudaCode.NOT_SUPPORTED
-            case _:
-                self._failure = self._failure or error
-                _LOG.error("the simulator failed: %r", error)
-                return CudaCode.UNKNOWN
+        _LOG.error("%s", error if str(error) else repr(error))
+        if self._on_trouble is not None:
+            self._on_trouble(error)
+        if isinstance(error, UnsupportedError | PtxSyntaxError):
+            self.missing.append(str(error))
+            return CudaCode.NOT_SUPPORTED
+        self._failure = self._failure or error
+        return CudaCode.UNKNOWN
 
     def _model(self, loaded: LoadedImage, report: LaunchReport) -> ModelledLaunch | None:
         if report.counters is None or report.diagnostics:

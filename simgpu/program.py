@@ -1,0 +1,121 @@
+"""Runs a whole CUDA program on the simulated GPU.
+
+The program is a shared object with a `main`, built by `nvcc -shared -Xcompiler -fPIC -cudart shared -lineinfo
+-no-compress`. It runs in a process of its own (`python -m simgpu.program`), because it may call `exit`, change global
+state or crash. That process tells its parent over a pipe what an exit code cannot: that the simulator lacks something,
+so that the program's own verdict is worth nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from simgpu import DeviceMemory, LaunchOptions
+from simgpu.cudart import StandInRuntime
+from simgpu.errors import PtxSyntaxError, SimgpuError, UnsupportedError
+from simgpu.specs import DeviceSpec
+
+_SIGNAL_BASE = 128
+"""A program killed by signal n exits with 128 + n, as a shell says it."""
+
+
+class ProgramError(SimgpuError):
+    """The program could not be run: it does not load, or the simulator itself failed."""
+
+
+class _TroubleKind(StrEnum):
+    UNSUPPORTED = "unsupported"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """One line on the pipe."""
+
+    kind: _TroubleKind
+    message: str
+
+
+def card_memory(spec: DeviceSpec) -> DeviceMemory:
+    """Return a memory as large as the card's, or half of this machine's where that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return DeviceMemory(min(spec.memory_bytes, machine // 2))
+
+
+def run_program(library: Path, spec: DeviceSpec, args: Sequence[str]) -> int:
+    """Run a program's `main` and return its exit code; 128 + n when signal n killed it.
+
+    Standard input, output and error are this process's. Faults that the card sees are logged to standard error as
+    they happen; the program learns of them as CUDA errors.
+
+    Parameters
+    ----------
+    library
+        Shared object with a `main`.
+    spec
+        Card to run on.
+    args
+        Arguments after the program's name.
+
+    Raises
+    ------
+    UnsupportedError
+        The program needs something that the simulator lacks, so its exit code says nothing.
+    ProgramError
+        The program does not load, or the simulator failed.
+    """
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "simgpu.program", str(writing), spec.model_dump_json(), str(library), *args]
+    try:
+        child = subprocess.Popen(command, pass_fds=[writing])
+    finally:
+        os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        troubles = [_Trouble(**json.loads(line)) for line in pipe]
+    code = child.wait()
+    for trouble in troubles:
+        if trouble.kind == _TroubleKind.UNSUPPORTED:
+            raise UnsupportedError(trouble.message)
+        raise ProgramError(trouble.message)
+    return code if code >= 0 else _SIGNAL_BASE - code
+
+
+def _call_main(library: ctypes.CDLL, arguments: Sequence[str]) -> int:
+    argv = (ctypes.c_char_p * (len(arguments) + 1))(*(argument.encode() for argument in arguments), None)
+    try:
+        return int(library.main(len(arguments), argv))
+    except AttributeError:
+        raise ProgramError(f"{arguments[0]} has no main") from None
+
+
+def _run_here(pipe: int, spec: DeviceSpec, arguments: Sequence[str]) -> int:
+    """Run the program in this process; troubles go to the pipe at once, since the program may never return."""
+
+    def tell(error: BaseException) -> None:
+        unsupported = isinstance(error, UnsupportedError | PtxSyntaxError)
+        trouble = _Trouble(_TroubleKind.UNSUPPORTED if unsupported else _TroubleKind.FAILED, str(error) or repr(error))
+        os.write(pipe, json.dumps(asdict(trouble)).encode() + b"\n")
+
+    runtime = StandInRuntime(spec, card_memory(spec), LaunchOptions(counters=True), on_trouble=tell)
+    try:
+        runtime.install()
+        return _call_main(ctypes.CDLL(str(arguments[0]), mode=os.RTLD_NOW), arguments)
+    except (SimgpuError, OSError) as error:
+        tell(error)
+        return 1
+    finally:
+        runtime.close()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="simgpu: %(message)s")
+    sys.exit(_run_here(int(sys.argv[1]), DeviceSpec.model_validate_json(sys.argv[2]), sys.argv[3:]) & 0xFF)
