@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, POINTER, c_char_p, c_float, c_int, c_int64, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 from simgpu.cudart.engine import AllocationImage, GlobalImage
 from simgpu.cudart.errors import CudaCode
 from simgpu.cudart.timeline import Timeline
+from simgpu.errors import SimgpuError
 from simgpu.report import Dim3
 
 _Value_contra = TypeVar("_Value_contra", contravariant=True)
@@ -280,12 +282,30 @@ def _guarded(host: Host, method: Callable[..., None]) -> Callable[..., int]:
     return call
 
 
+def _entry_address(library: ctypes.CDLL) -> int | None:
+    return ctypes.cast(library.cudaMalloc, c_void_p).value
+
+
+class StandInShadowedError(SimgpuError):
+    """Another CUDA runtime was loaded into this process first, so host code would call that one."""
+
+
 class StandInLibrary:
-    """The compiled stand-in, loaded so that later libraries bind to it."""
+    """The compiled stand-in, loaded so that later libraries bind to it.
+
+    Raises
+    ------
+    StandInShadowedError
+        They would bind to another library of the same name.
+    """
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         self._table: HostTable | None = None
+        # By its name alone, the loader gives the library that was loaded first, as it does to later libraries.
+        first = ctypes.CDLL(path.name, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+        if _entry_address(first) != _entry_address(self._library):
+            raise StandInShadowedError(f"another {path.name} is loaded in this process; load the stand-in before it")
 
     def connect(self, host: Host, device_name: str, device_memory: int) -> None:
         """Let every entry point ask `host`, in place of whoever was asked before."""

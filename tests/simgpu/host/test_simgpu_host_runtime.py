@@ -3,6 +3,7 @@
 import ctypes
 import struct
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -313,3 +314,17 @@ def test_unsupported_device_code_is_missing_not_wrong(host):
     assert host.launch(None, 1, 1, 32, 0) == 801
     assert running.missing == ["wgmma at PTX line 2"]
     running.close()
+
+
+def test_a_real_runtime_loaded_first_is_noticed():
+    script = (
+        "import ctypes, pathlib, sys\n"
+        "from simgpu.cudart.bridge import StandInLibrary, StandInShadowedError\n"
+        "ctypes.CDLL(sys.argv[1])\n"
+        "try:\n    StandInLibrary(pathlib.Path(sys.argv[2]))\n"
+        "except StandInShadowedError as error:\n    sys.exit(str(error))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, real_cudart(), build_standin()], capture_output=True, text=True, check=False
+    )
+    assert done.stderr.startswith("another libcudart.so.13 is loaded in this process"), done.stderr

@@ -1,0 +1,4 @@
+// Kills itself.
+#include <csignal>
+
+int main() { std::raise(SIGSEGV); }

@@ -1,0 +1,56 @@
+"""Whole CUDA programs, compiled by nvcc and run on the simulated GPU; each checks its own results."""
+
+from pathlib import Path
+
+import pytest
+
+from simgpu.errors import UnsupportedError
+from simgpu.program import ProgramError, run_program
+from simgpu.specs import device_spec
+
+PROGRAMS = Path(__file__).parent / "programs"
+H100 = device_spec("h100")
+
+
+@pytest.fixture
+def run(nvcc_library):
+    def run_named(name, *arguments, spec=H100):
+        return run_program(nvcc_library((PROGRAMS / f"{name}.cu").read_text()), spec, arguments)
+
+    return run_named
+
+
+@pytest.mark.parametrize("name", ["vector_add", "reduction", "matrix_product", "scan", "streams"])
+def test_a_correct_program_passes_its_own_check(run, name, capfd):
+    assert run(name) == 0, capfd.readouterr()
+
+
+def test_arguments_and_the_card_reach_the_program(run, capfd):
+    assert run("vector_add", "1001", spec=device_spec("l4")) == 0
+    assert capfd.readouterr().out == "1001 elements added on NVIDIA L4 24GB\n"
+
+
+def test_a_fault_is_a_cuda_error_and_is_logged_with_its_place(run, capfd):
+    assert run("out_of_bounds") == 42
+    logged = capfd.readouterr().err
+    assert "source.cu:6: out_of_bounds in _Z4fillPii, block (3, 0, 0), thread (232, 0, 0)" in logged
+
+
+def test_a_crash_gives_the_shells_exit_code(run):
+    assert run("crash") == 128 + 11
+
+
+def test_a_program_that_needs_what_is_missing_has_no_verdict(run):
+    with pytest.raises(UnsupportedError, match="cudaGraphCreate is not implemented"):
+        run("graph")
+
+
+def test_a_library_without_main_is_refused(nvcc_library):
+    with pytest.raises(ProgramError, match="has no main"):
+        run_program(nvcc_library("int not_main() { return 0; }"), H100, [])
+
+
+def test_a_file_that_is_no_library_is_refused(tmp_path):
+    (tmp_path / "text.so").write_text("not a library")
+    with pytest.raises(ProgramError, match=r"text\.so"):
+        run_program(tmp_path / "text.so", H100, [])
