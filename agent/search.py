@@ -26,8 +26,26 @@ from tasks.errors import InfraError, UserError
 OnEvent = Callable[[RunEvent], None]
 
 
+class RunBusyError(UserError):
+    """Another process, or another thread of this one, is working on the run."""
+
+
 class RunCancelledError(Exception):
     """Somebody set the run's state to cancelled."""
+
+
+class StopRequestedError(Exception):
+    """The process is asked to end; the run is to go on in another one."""
+
+
+def run_lock(run_id: str) -> str:
+    """Return the name of the lock that a process holds while it works on a run."""
+    return f"run-{run_id}"
+
+
+def never() -> bool:
+    """Return False: nobody asks the process to end."""
+    return False
 
 
 def run_search(
@@ -37,6 +55,7 @@ def run_search(
     *,
     evaluator: Evaluator,
     on_event: OnEvent | None = None,
+    stop_requested: Callable[[], bool] = never,
     settings: AgentSettings | None = None,
 ) -> RunRecord:
     """Work on a run until it is finished, failed or cancelled; go on from whatever is recorded.
@@ -53,6 +72,8 @@ def run_search(
         Judges them.
     on_event
         Called with each event after it is recorded.
+    stop_requested
+        Asked between attempts: when it says yes, the run is left queued for another process.
     settings
         How many evaluations run at once and how often they are tried; read from the environment when None.
 
@@ -64,19 +85,22 @@ def run_search(
     Raises
     ------
     UserError
-        The run is unknown, or another process is working on it.
+        The run is unknown.
+    RunBusyError
+        Another process is working on it.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(held_now(f"run-{run_id}"))
+            stack.enter_context(held_now(run_lock(run_id)))
         except LockHeldError as error:
-            raise UserError(f"run {run_id} is being worked on by another process") from error
+            raise RunBusyError(f"run {run_id} is being worked on by another process") from error
         return Search(
             archive,
             run_id,
             proposer,
             evaluator=evaluator,
             on_event=on_event,
+            stop_requested=stop_requested,
             settings=settings or AgentSettings.load(),
         ).run()
 
@@ -92,6 +116,7 @@ class Search:
         *,
         evaluator: Evaluator,
         on_event: OnEvent | None,
+        stop_requested: Callable[[], bool],
         settings: AgentSettings,
     ) -> None:
         self.archive = archive
@@ -101,6 +126,7 @@ class Search:
         self.evaluator = evaluator
         self.settings = settings
         self.on_event = on_event
+        self.stop_requested = stop_requested
         self.recorded = {attempt.number: attempt for attempt in archive.attempts(run_id)}
         self.history: list[AttemptRecord] = []
         """The attempts that the plan has replayed or made, complete, by number."""
@@ -115,6 +141,8 @@ class Search:
                 self._generation(generation)
         except LimitReachedError as reached:
             self._set_state(RunState.FINISHED, str(reached))
+        except StopRequestedError:
+            self._set_state(RunState.QUEUED, "waits for a worker to go on with it")
         except RunCancelledError:
             self._event("state", RunState.CANCELLED.value)
         except (UserError, InfraError) as error:
@@ -145,7 +173,7 @@ class Search:
             for step in steps:
                 try:
                     attempt = self.recorded.get(step.number) or self._propose(step)
-                except (LimitReachedError, RunCancelledError, UserError, InfraError) as reason:
+                except (LimitReachedError, RunCancelledError, StopRequestedError, UserError, InfraError) as reason:
                     stop = reason
                     break
                 attempts.append(attempt)
@@ -158,7 +186,7 @@ class Search:
 
     def _propose(self, step: Step) -> AttemptRecord:
         """Ask for one proposal and record it, before anything is done with it."""
-        self._check_cancelled()
+        self._check_stopped()
         self.limits.check()
         proposal = self.proposer.propose(self._request(step))
         self.limits.add(proposal.trace)
@@ -203,7 +231,7 @@ class Search:
     def _fold(self, attempt: AttemptRecord, evaluations: Evaluations) -> None:
         """Take one attempt's outcome into the history, in slot order."""
         if attempt.candidate is not None and attempt.verdict is None:
-            self._check_cancelled()
+            self._check_stopped()
             evaluated = evaluations.result(attempt)
             attempt = self._record(attempt, evaluated)
         self.history.append(attempt)
@@ -238,7 +266,9 @@ class Search:
         if attempt.number == 0 and used and trace.cost_usd == 0:
             self._note(f"no price is known for {trace.model}: costs count as 0 and a budget in USD does not bind")
 
-    def _check_cancelled(self) -> None:
+    def _check_stopped(self) -> None:
+        if self.stop_requested():
+            raise StopRequestedError
         if self.archive.run(self.run_id).state is RunState.CANCELLED:
             raise RunCancelledError
 

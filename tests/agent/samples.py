@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataset.values import RunConfig
+from agent.values import ProposalRequest
+from dataset.values import AttemptRecord, Operator, RunConfig
 from sandbox.values import Candidate, Language, SourceFile
 from tasks.values import Axis, DType, InputSpec, Purpose, ReferenceForm, Task, Visibility, Workload
 
@@ -74,3 +75,19 @@ torch::Tensor forward(torch::Tensor x) {{
 
 def fenced(source: str) -> str:
     return f"The kernel:\n\n```cuda\n{source}```\n"
+
+
+def write(request: ProposalRequest) -> str:
+    """Fail the second translation, repair it, and get a little faster with every evolution step."""
+    if request.operator is Operator.TRANSLATE:
+        return kernel("status=wrong_values" if request.ordinal == 1 else "speedup=1.0", str(request.ordinal))
+    if request.operator is Operator.REPAIR:
+        return kernel("speedup=1.2", "r")
+    return kernel(f"speedup={1.3 + request.seed % 100 / 100:.2f}", str(request.seed))
+
+
+def shape(attempts: tuple[AttemptRecord, ...]) -> list[object]:
+    return [
+        (a.number, a.generation, a.operator, a.parents, a.candidate, a.problem, a.verdict, a.measurement)
+        for a in attempts
+    ]

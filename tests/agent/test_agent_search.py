@@ -12,27 +12,11 @@ from agent.search import run_search
 from agent.settings import AgentSettings
 from agent.values import Proposal, ProposalRequest
 from dataset.archive import Archive
-from dataset.values import AttemptRecord, Operator, RunRecord, RunState, Trace, TraceKind
+from dataset.values import Operator, RunRecord, RunState, Trace, TraceKind
 from tasks.errors import InfraError, UserError
 from tasks.values import Visibility
-from tests.agent.samples import candidate, kernel, sample_config
+from tests.agent.samples import candidate, kernel, sample_config, shape, write
 from verifier.values import Status
-
-
-def write(request: ProposalRequest) -> str:
-    """Fail the second translation, repair it, and get a little faster with every evolution step."""
-    if request.operator is Operator.TRANSLATE:
-        return kernel("status=wrong_values" if request.ordinal == 1 else "speedup=1.0", str(request.ordinal))
-    if request.operator is Operator.REPAIR:
-        return kernel("speedup=1.2", "r")
-    return kernel(f"speedup={1.3 + request.seed % 100 / 100:.2f}", str(request.seed))
-
-
-def shape(attempts: tuple[AttemptRecord, ...]) -> list[object]:
-    return [
-        (a.number, a.generation, a.operator, a.parents, a.candidate, a.problem, a.verdict, a.measurement)
-        for a in attempts
-    ]
 
 
 def search(

@@ -1,0 +1,119 @@
+"""The prompts, whole, as a model gets them; `python -m tests.agent.test_agent_prompts` writes the snapshots anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.feedback import feedback_for
+from agent.llm.prompts import FOLDER, clip, describe_tensor, fence, messages_for, render
+from agent.llm.reply import blocks
+from agent.redaction import public_task
+from agent.scripted import ScriptedEvaluator
+from agent.values import Parent, ProposalRequest
+from dataset.values import Operator
+from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, Task
+from tests.agent.samples import candidate, kernel, sample_task
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+def parent(number: int, directive: str) -> Parent:
+    proposed = candidate(kernel(directive, str(number)))
+    outcome = ScriptedEvaluator().evaluate(sample_task(), proposed, "sim:h100", 0)
+    return Parent(attempt=number, candidate=proposed, verdict=outcome.verdict, measurement=outcome.measurement)
+
+
+def request(operator: Operator, *parents: Parent, task: Task | None = None, ordinal: int = 0) -> ProposalRequest:
+    return ProposalRequest(
+        task=public_task(task or sample_task()),
+        device="sim:h100",
+        operator=operator,
+        parents=parents,
+        feedback="\n\n".join(feedback_for(p) for p in parents),
+        seed=1,
+        ordinal=ordinal,
+    )
+
+
+def backward_task() -> Task:
+    return sample_task().model_copy(
+        update={"direction": Direction.BACKWARD, "saved": ("x", "output"), "gradients": ("x",)}
+    )
+
+
+def prompts() -> dict[str, str]:
+    """Every prompt, by the name of its snapshot."""
+    fast, slow = parent(3, "speedup=2.5"), parent(5, "speedup=1.5")
+    asked = {
+        "translate": request(Operator.TRANSLATE),
+        "translate-again": request(Operator.TRANSLATE, ordinal=2),
+        "translate-backward": request(Operator.TRANSLATE, task=backward_task()),
+        "repair": request(Operator.REPAIR, parent(2, "status=wrong_values")),
+        "mutate": request(Operator.MUTATE, fast, ordinal=1),
+        "crossover": request(Operator.CROSSOVER, fast, slow),
+    }
+    users = {name: messages_for(entry)[1].content for name, entry in asked.items()}
+    return users | {
+        "system": messages_for(asked["translate"])[0].content,
+        "system-backward": messages_for(asked["translate-backward"])[0].content,
+    }
+
+
+@pytest.mark.parametrize("name", sorted(prompts()))
+def test_a_prompt_is_as_it_was_agreed(name: str):
+    assert prompts()[name] + "\n" == (SNAPSHOTS / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def test_there_is_a_snapshot_of_every_prompt_and_no_other():
+    assert {path.stem for path in SNAPSHOTS.glob("*.txt")} == set(prompts())
+    operators = {operator.value for operator in Operator}
+    assert {path.stem for path in FOLDER.glob("*.jinja")} == operators | {"system", "feedback", "_task"}
+
+
+def test_a_name_that_is_missing_is_an_error():
+    with pytest.raises(jinja2.UndefinedError):
+        render("translate", task=sample_task())
+
+
+def test_a_prompt_never_names_hidden_sizes():
+    assert all("7919" not in text for text in prompts().values())
+
+
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [
+        (Domain(), "x: int64[3, 4]"),
+        (Domain(kind=DomainKind.INDEX, high=10), "x: int64[3, 4], in [0, 10)"),
+        (Domain(kind=DomainKind.MASK), "x: int64[3, 4], 0 or 1"),
+        (Domain(kind=DomainKind.POSITIVE), "x: int64[3, 4], positive"),
+        (Domain(kind=DomainKind.PROBABILITY), "x: int64[3, 4], in [0, 1]"),
+    ],
+)
+def test_a_tensor_is_described_with_its_legal_values(domain: Domain, text: str):
+    assert describe_tensor(InputSpec(name="x", shape=(3, 4), dtype=DType.INT64, domain=domain)) == text
+
+
+@given(st.text(alphabet="`ab \n", max_size=60))
+def test_a_fence_is_not_ended_by_the_text_within(text: str):
+    (block,) = blocks(fence(text, "cuda"))
+    assert block.closed
+    assert block.text.rstrip() == text.rstrip()
+
+
+@given(st.text(max_size=300), st.integers(8, 100))
+def test_a_clip_keeps_the_beginning(text: str, length: int):
+    clipped = clip(text, length)
+    assert clipped.startswith(text[: length // 2])
+    assert len(clipped) <= length + 50
+
+
+if __name__ == "__main__":
+    for snapshot in SNAPSHOTS.glob("*.txt"):
+        snapshot.unlink()
+    for snapshot_name, prompt in prompts().items():
+        (SNAPSHOTS / f"{snapshot_name}.txt").write_text(prompt + "\n", encoding="utf-8")

@@ -1,0 +1,25 @@
+"""A worker's application with scripted proposer and evaluator; each evaluation takes EVALUATION_SECONDS."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from agent.jobs import make_celery
+from agent.scripted import ScriptedEvaluator, ScriptedProposer
+from agent.values import Proposer
+from tasks.errors import UserError
+from tests.agent.samples import write
+
+
+def _open_proposer(model: str) -> Proposer:
+    if model == "keyless":
+        raise UserError("the model keyless needs a key")
+    return ScriptedProposer(write)
+
+
+def _open_evaluator() -> ScriptedEvaluator:
+    return ScriptedEvaluator(before=lambda _: time.sleep(float(os.environ.get("EVALUATION_SECONDS", "0"))))
+
+
+celery_app = make_celery(open_proposer=_open_proposer, open_evaluator=_open_evaluator)
