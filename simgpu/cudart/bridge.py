@@ -15,7 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from simgpu.cudart.engine import AllocationImage, GlobalImage
+from simgpu.cudart.engine import AllocationImage
 from simgpu.cudart.errors import CudaCode
 from simgpu.cudart.timeline import Timeline
 from simgpu.errors import SimgpuError
@@ -54,6 +54,14 @@ class FunctionAttributes:
     ptx_version: int
     binary_version: int
     max_dynamic_shared: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceVariable:
+    """A device variable, placed in memory."""
+
+    address: int
+    size: int
 
 
 class CopyKind(IntEnum):
@@ -95,8 +103,8 @@ class Host(Protocol):
     def launch(self, request: LaunchRequest) -> None:
         """Run a kernel."""
 
-    def symbol(self, image: int, name: str) -> GlobalImage:
-        """Return a device variable, placed in memory."""
+    def symbol(self, image: int, name: str) -> DeviceVariable:
+        """Return a device variable by its mangled name."""
 
     def function_attributes(self, image: int, kernel: str) -> FunctionAttributes:
         """Return a kernel's attributes."""

@@ -15,8 +15,8 @@ from pathlib import Path
 from simgpu import LaunchOptions
 from simgpu.cost import model_launch
 from simgpu.cudart.attributes import device_attributes
-from simgpu.cudart.bridge import CopyKind, FunctionAttributes, LaunchRequest, StandInLibrary
-from simgpu.cudart.engine import AllocationImage, CardMemory, Engine, GlobalImage
+from simgpu.cudart.bridge import CopyKind, DeviceVariable, FunctionAttributes, LaunchRequest, StandInLibrary
+from simgpu.cudart.engine import AllocationImage, CardMemory, Engine
 from simgpu.cudart.errors import CudaCode, CudaError, KernelFaultError, code_of, describe
 from simgpu.cudart.images import Images, LoadedImage
 from simgpu.cudart.launching import LaunchShape, check_launch, largest_dynamic_shared, pack_parameters
@@ -180,8 +180,13 @@ class StandInRuntime:
 
     def moved(self, nbytes: int, kind: int, stream: int) -> None:
         """Account for the modelled time of a copy or memset."""
-        on_card = {CopyKind.FILL: 1, CopyKind.DEVICE_TO_DEVICE: 2, CopyKind.HOST_TO_HOST: 0}
-        gbps = self.spec.dram_gbps / on_card[kind] if on_card.get(kind) else self.spec.host_link_gbps
+        match kind:
+            case CopyKind.FILL:
+                gbps = self.spec.dram_gbps
+            case CopyKind.DEVICE_TO_DEVICE:
+                gbps = self.spec.dram_gbps / 2
+            case _:
+                gbps = self.spec.host_link_gbps
         self._timeline.run(stream, self.spec.launch_overhead_us + nbytes / gbps / 1e3)
 
     def launch(self, request: LaunchRequest) -> None:
@@ -205,9 +210,12 @@ class StandInRuntime:
         self._timeline.run(request.stream, modelled.microseconds if modelled else self.spec.launch_overhead_us)
         self._raise_fault(report)
 
-    def symbol(self, image: int, name: str) -> GlobalImage:
-        """Return a device variable, placed in memory."""
-        return self._images.load(image).variable(name)
+    def symbol(self, image: int, name: str) -> DeviceVariable:
+        """Return a device variable by its mangled name."""
+        variable = self._images.load(image).variable(name)
+        if variable.address is None:
+            raise CudaError(CudaCode.INVALID_SYMBOL, f"the variable {name} has no place in memory")
+        return DeviceVariable(variable.address, variable.size)
 
     def function_attributes(self, image: int, kernel: str) -> FunctionAttributes:
         """Return a kernel's attributes."""
