@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -73,8 +74,13 @@ class Op:
     @contextmanager
     def shapes_only(self) -> Iterator[None]:
         """Create tensors without memory inside the block."""
-        with self._faking:
-            yield
+        reports = logging.getLogger("torch._subclasses.fake_tensor")
+        was_disabled, reports.disabled = reports.disabled, True  # what fails here is raised; PyTorch also logs it
+        try:
+            with self._faking:
+                yield
+        finally:
+            reports.disabled = was_disabled
 
     def call(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
@@ -13,7 +14,7 @@ from tasks.reference.domains import draw, find_kinds, index_bound
 from tasks.reference.running import Reference
 from tasks.reference.sizes import Sizes, SizeSearch, Trial
 from tasks.reference.source import Entry, execute, find_entry
-from tasks.reference.variation import ConstantVariation, DimensionVariation, Variation, runs_on_shapes
+from tasks.reference.variation import ConstantVariation, DimensionVariation, Variation, runs, with_lowest_index
 from tasks.values import Axis, Domain, DomainKind, InputSpec, Precision, ProbedSizes, ProbeResult, Role
 
 MOST_SETS = 9
@@ -55,44 +56,41 @@ class _Probe:
     def result(self) -> ProbeResult:
         """Run the study."""
         defaults = self._variation.defaults
-        self._require_default()
-        values = self._study_values(self._search.base())
-        varied: list[ProbedSizes] = []
-        for sizes in self._search.varied():
-            probed = self._at(sizes, values)
-            if probed is not None:
-                varied.append(probed)
-            if len(varied) == MOST_SETS:
-                break
+        self._require_running()
+        values = self._study_values(self._search.base)
+        found = (self._at(sizes, values) for sizes in self._search.varied())
+        varied = tuple(islice((probed for probed in found if probed is not None), MOST_SETS))
         if not varied:
-            raise UserError("the reference runs at none of the smaller sizes that were tried for verification")
+            raise UserError("the reference runs at no sizes that are small enough for verification")
         return ProbeResult(
             form=self._entry.form,
             entry=self._entry.name,
             axes=tuple(Axis(name=n, default=size, low=self._search.lowest(n)) for n, size in defaults.items()),
             default=ProbedSizes(axes=defaults, inputs=self._at_default(values)),
-            varied=tuple(varied),
+            varied=varied,
         )
 
     def _attempt(self, sizes: Sizes) -> Trial:
         try:
             specs = self._variation.specs(sizes)
-            runs = runs_on_shapes(self._variation.reference(sizes), specs)
+            succeeds = runs(self._variation.reference(sizes), specs, lambda: self._variation.examples(sizes))
         except UserError:
             return Trial(runs=False)
-        return Trial(runs, max(spec.nbytes // spec.dtype.itemsize for spec in specs))
+        return Trial(succeeds, max(spec.nbytes // spec.dtype.itemsize for spec in specs))
 
-    def _require_default(self) -> None:
-        """Raise the reference's own error when it does not run as it stands."""
-        if self._search.attempt(self._variation.defaults).runs:
-            return
-        reference = self._variation.reference({})
-        reference.forward(reference.examples(), Precision.NATIVE)
+    def _require_running(self) -> None:
+        """Raise the reference's own error when it runs neither at its own sizes nor at smaller ones.
+
+        A source that looks at values is not tried at sizes that would take long; the smaller ones then decide.
+        """
+        base = self._search.base
+        if not any(self._search.attempt(sizes).runs for sizes in (self._variation.defaults, base)):
+            self._variation.reference(base).output_shapes(self._variation.examples(base))
 
     def _study_values(self, base: Sizes) -> _Values:
         """Run the reference at small sizes; find out which values each tensor takes."""
         reference, stated = self._variation.reference(base), self._variation.examples(base)
-        examples = {name: _with_lowest_index(tensor) for name, tensor in stated.items()}
+        examples = {name: with_lowest_index(tensor) for name, tensor in stated.items()}
         reference.forward(examples, Precision.NATIVE)
         kinds = find_kinds(reference, self._variation.specs(base), examples)
         if reference.is_random(examples):
@@ -123,7 +121,7 @@ class _Probe:
         """Find the bounds of the index tensors, each while the others hold zeros."""
         if not values.seen:
             return {}
-        lowest = {name: _with_lowest_index(tensor) for name, tensor in self._variation.examples(sizes).items()}
+        lowest = {name: with_lowest_index(tensor) for name, tensor in self._variation.examples(sizes).items()}
         bounds = {}
         for name, seen in values.seen.items():
             found = index_bound(self._variation.reference(sizes), lowest, name, seen)
@@ -145,12 +143,6 @@ class _Values:
     """By name, without the buffers that are part of the op."""
     seen: dict[str, int]
     """Largest example value of each index tensor."""
-
-
-def _with_lowest_index(tensor: torch.Tensor) -> torch.Tensor:
-    """Replace integers from 0 up, which may be indices beyond these sizes, by zeros."""
-    is_index = not tensor.is_floating_point() and tensor.dtype is not torch.bool and bool((tensor >= 0).all())
-    return torch.zeros_like(tensor) if is_index else tensor
 
 
 def _annotated(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 Sizes = Mapping[str, int]
 
 MOST_ELEMENTS = 1 << 16
 """Largest tensor of a verification workload: small enough to run many times on a simulated device."""
 
-_BASE_ELEMENTS = 1 << 14
+_BASE_ELEMENTS = 1 << 15
 _LONGEST_AXIS = 1 << 13
+_LEAST_BOUND = 8
 _POWERS = tuple(1 << k for k in range(1, 14))
+_ABOVE = tuple(p + 1 for p in _POWERS)
+_BELOW = tuple(p - 1 for p in _POWERS[1:])
 _PRIMES = (2, 3, 5, 7, 13, 31, 61, 127, 251, 509, 1021, 2039, 4093, 8191)
-_FAMILIES: tuple[tuple[str, tuple[int, ...]], ...] = (
-    ("prime", _PRIMES),
-    ("above", tuple(p + 1 for p in _POWERS)),
-    ("below", tuple(p - 1 for p in _POWERS if p > 2)),  # noqa: PLR2004 - 2 - 1 is the size 1, which has its own sets
-    ("power", _POWERS),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,11 @@ class Trial:
     elements: int = 0
     """Elements of its largest tensor."""
 
+    @property
+    def fits(self) -> bool:
+        """Whether the sizes may serve for verification."""
+        return self.runs and self.elements <= MOST_ELEMENTS
+
 
 class SizeSearch:
     """Finds sets of sizes that a reference accepts, by trying.
@@ -38,9 +42,9 @@ class SizeSearch:
     Parameters
     ----------
     defaults
-        Sizes of the source, at which it runs.
+        Sizes of the source.
     attempt
-        Runs the reference on shapes only, and tells how that went.
+        Tells how the reference goes at given sizes.
     """
 
     def __init__(self, defaults: Sizes, attempt: Callable[[Sizes], Trial]) -> None:
@@ -55,88 +59,95 @@ class SizeSearch:
             self._tried[key] = self._attempt(sizes)
         return self._tried[key]
 
+    @cached_property
     def base(self) -> dict[str, int]:
-        """Return a small set of sizes, by halving the longest axis that can be halved."""
+        """Small sizes in the proportions of the source's: the longest axis that can be halved is, until they fit."""
         sizes = dict(self._defaults)
         while self.attempt(sizes).elements > _BASE_ELEMENTS:
-            for name in sorted(sizes, key=lambda n: -sizes[n]):
-                halved = sizes | {name: sizes[name] // 2}
-                if sizes[name] > 1 and self._shrinks(halved, sizes):
-                    sizes = halved
-                    break
-            else:
-                return sizes
+            halved = self._halved(sizes)
+            if halved is None:
+                break
+            sizes = halved
         return sizes
 
     def lowest(self, name: str) -> int:
-        """Return the smallest of 1, 2, 3, ... that the axis takes beside the base sizes, else its base size."""
-        base = self.base()
-        small = (1, 2, 3, 4, *_POWERS[2:])
-        return next((s for s in small if self.attempt(base | {name: s}).runs), base[name])
+        """Return the smallest of a few sizes that an axis takes beside the base sizes, else its base size."""
+        small = [size for size in (1, 2, 3, 4, 8) if size < self.base[name]]
+        return next((size for size in small if self.attempt(self.base | {name: size}).runs), self.base[name])
 
     def varied(self) -> Iterator[dict[str, int]]:
         """Yield distinct sets of sizes, the most telling first; every one runs and is small enough."""
-        base = self.base()
-        seen: set[tuple[tuple[str, int], ...]] = set()
-        for wanted in self._wanted(base):
-            sizes = self._repaired(wanted, base)
-            key = tuple(sorted(sizes.items()))
-            if key not in seen and self._fits(sizes):
-                seen.add(key)
+        seen: list[dict[str, int]] = []
+        for wanted in self._wanted():
+            sizes = self._repaired(wanted)
+            if sizes not in seen and self.attempt(sizes).fits:
+                seen.append(sizes)
                 yield sizes
 
-    def _wanted(self, base: dict[str, int]) -> Iterator[dict[str, int]]:
-        names = list(base)
-        families = [self._family(base, members) for _, members in _FAMILIES]
-        prime, above, below, power = families
-        for name in names[:1]:
-            yield prime | {name: 1}
-        yield above
-        yield from (self._long(base, name, _PRIMES) for name in reversed(names))
-        yield below
-        for name in names[1:]:
-            yield above | {name: 1}
-        yield from (self._long(base, name, tuple(p + 1 for p in _POWERS)) for name in reversed(names))
-        yield prime
-        yield power
-        yield dict(base)
+    def _wanted(self) -> Iterator[dict[str, int]]:
+        names = list(self.base)
+        if names:
+            yield self._near(_PRIMES) | {names[0]: 1}
+            yield self._near(_ABOVE, scale=0.5)
+            yield self._long(names[-1], _PRIMES)
+            yield self._near(_BELOW)
+            yield self._near(_ABOVE) | {names[-1]: 1}
+            yield self._long(names[0], _ABOVE)
+            yield self._near(_PRIMES)
+            yield self._long(names[-1], _POWERS)
+            yield self._near(_POWERS, scale=0.5)
+            yield from (self._near(_BELOW) | {name: 1} for name in names[1:-1])
+            yield from (self._long(name, _ABOVE) for name in names[1:-1])
+        yield dict(self.base)
 
-    def _family(self, base: dict[str, int], members: Sequence[int]) -> dict[str, int]:
-        """Give every axis a member of the family that it takes alone, as large as all together may be."""
-        legal = {name: self._legal(base, name, members) for name in base}
-        sizes = {name: values[-1] if values else base[name] for name, values in legal.items()}
-        while self.attempt(sizes).elements > MOST_ELEMENTS or not self.attempt(sizes).runs:
-            smaller = {n: [v for v in legal[n] if v < size] for n, size in sizes.items()}
-            shrinkable = [n for n in sizes if smaller[n]]
-            if not shrinkable:
-                break
-            name = max(shrinkable, key=sizes.__getitem__)
-            sizes[name] = smaller[name][-1]
-        return sizes
+    def _near(self, members: Sequence[int], scale: float = 1.0) -> dict[str, int]:
+        """Give every axis the member nearest to its base size (times `scale`), no two axes the same where possible.
 
-    def _long(self, base: dict[str, int], name: str, members: Sequence[int]) -> dict[str, int]:
-        """Make one axis long and the others short."""
-        short = {other: next(iter(self._legal(base, other, (2, 3, 4, 5, 8))), base[other]) for other in base}
-        fitting = [v for v in self._legal(short, name, members) if self._fits(short | {name: v})]
-        return short | {name: fitting[-1] if fitting else base[name]}
+        An axis that takes no such size next to the base sizes gets three times its base size, or keeps that.
+        """
+        sizes: dict[str, int] = {}
+        for name, target in self.base.items():
+            legal = [member for member in members if member <= self._bound(name)]
+            ranked = sorted(legal, key=lambda member: abs(math.log(member / (target * scale))))
+            sizes[name] = next((member for member in ranked if member not in sizes.values()), target)
+        if self.attempt(sizes).runs:
+            return sizes
+        return {name: self._accepted(name, size) for name, size in sizes.items()}
 
-    def _legal(self, base: dict[str, int], name: str, members: Sequence[int]) -> list[int]:
-        bound = min(_LONGEST_AXIS, max(2 * self._defaults[name], 32))
-        return [v for v in members if v <= bound and self.attempt(base | {name: v}).runs]
+    def _long(self, name: str, members: Sequence[int]) -> dict[str, int]:
+        """Make one axis as long as fits, and the others short."""
+        short = {other: self._accepted(other, min(3, self.base[other])) for other in self.base}
+        for member in reversed([member for member in members if member <= self._bound(name)]):
+            sizes = short | {name: member}
+            if self.attempt(sizes).fits:
+                return sizes
+        return short | {name: self.base[name]}
 
-    def _repaired(self, sizes: dict[str, int], base: Sizes) -> dict[str, int]:
+    def _accepted(self, name: str, size: int) -> int:
+        """Return `size` when the axis takes it next to the base sizes, else a size that it does take."""
+        for other in (size, 3 * self.base[name]):
+            if other <= self._bound(name) and self.attempt(self.base | {name: other}).fits:
+                return other
+        return self.base[name]
+
+    def _bound(self, name: str) -> int:
+        return min(_LONGEST_AXIS, max(2 * self._defaults[name], _LEAST_BOUND))
+
+    def _repaired(self, sizes: dict[str, int]) -> dict[str, int]:
         """Return axes to their base sizes, one after the other, until the reference runs."""
         repaired = dict(sizes)
         for name in sizes:
-            if self._fits(repaired):
+            if self.attempt(repaired).fits:
                 break
-            repaired[name] = base[name]
+            repaired[name] = self.base[name]
         return repaired
 
-    def _fits(self, sizes: Sizes) -> bool:
-        trial = self.attempt(sizes)
-        return trial.runs and trial.elements <= MOST_ELEMENTS
-
-    def _shrinks(self, smaller: Sizes, sizes: Sizes) -> bool:
-        trial = self.attempt(smaller)
-        return trial.runs and trial.elements <= self.attempt(sizes).elements
+    def _halved(self, sizes: dict[str, int]) -> dict[str, int] | None:
+        for name in sorted(sizes, key=lambda n: -sizes[n]):
+            if sizes[name] > 1:
+                halved = sizes | {name: sizes[name] // 2}
+                trial = self.attempt(halved)
+                current = self.attempt(sizes)
+                if (trial.runs or not current.runs) and trial.elements <= current.elements:
+                    return halved
+        return None

@@ -32,7 +32,7 @@ def blame_reference(doing: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == SOURCE_NAME]
         where = f" (line {lines[-1]})" if lines else ""
         text = " ".join(str(error).split())[:_LONGEST_ERROR]
@@ -97,7 +97,7 @@ def example_values(module: ModuleType) -> Sequence[object] | Mapping[str, object
         return [values]
     if isinstance(values, Mapping | list | tuple):
         return values
-    raise UserError(f"{name} gives a {type(values).__name__} where a list of tensors is expected")
+    raise UserError(f"{name} gives {type(values).__name__} where a list of tensors is expected")
 
 
 @dataclass(frozen=True, slots=True)

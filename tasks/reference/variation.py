@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import torch
@@ -14,7 +14,9 @@ from tasks.reference.source import Entry
 from tasks.values import InputSpec, Role
 
 Sizes = Mapping[str, int]
+Tensors = Mapping[str, torch.Tensor]
 _SEED = 2
+_MOST_BYTES = 1 << 24
 _PROBE_SIZE = 7  # a prime that examples rarely use; 1 would broadcast
 
 
@@ -83,7 +85,7 @@ class ConstantVariation:
             try:
                 reference = self.reference({name: other})
                 moved = _differences(default, reference.specs())
-                if moved and runs_on_shapes(reference, reference.specs()):
+                if moved and runs(reference, reference.specs(), reference.examples):
                     return moved
             except UserError:
                 continue
@@ -116,9 +118,7 @@ class DimensionVariation:
 
     def examples(self, sizes: Sizes) -> dict[str, torch.Tensor]:
         """Return tensors of these sizes that hold values picked at random from the source's own."""
-        self._examples = self._examples or self._reference.examples()
-        generator = torch.Generator().manual_seed(_SEED)
-        return {spec.name: _picked(self._examples[spec.name], spec.shape, generator) for spec in self.specs(sizes)}
+        return self._resampled(self.specs(sizes))
 
     def _find_axes(self) -> Iterator[tuple[str, list[tuple[str, int]]]]:
         inputs = [spec for spec in self._default_specs if spec.role is Role.INPUT]
@@ -132,7 +132,13 @@ class DimensionVariation:
                 yield _axis_name(place), grouped[self._size(place)]
 
     def _accepts(self, places: list[tuple[str, int]]) -> bool:
-        return runs_on_shapes(self._reference, self._resized(dict.fromkeys(places, _PROBE_SIZE)))
+        specs = self._resized(dict.fromkeys(places, _PROBE_SIZE))
+        return runs(self._reference, specs, lambda: self._resampled(specs))
+
+    def _resampled(self, specs: tuple[InputSpec, ...]) -> dict[str, torch.Tensor]:
+        self._examples = self._examples or self._reference.examples()
+        generator = torch.Generator().manual_seed(_SEED)
+        return {spec.name: _picked(self._examples[spec.name], spec.shape, generator) for spec in specs}
 
     def _size(self, place: tuple[str, int]) -> int:
         name, position = place
@@ -145,13 +151,32 @@ class DimensionVariation:
         )
 
 
-def runs_on_shapes(reference: Reference, specs: tuple[InputSpec, ...]) -> bool:
-    """Tell whether the reference runs on tensors of these sizes and types."""
-    tensors = {spec.name: torch.empty(spec.shape, dtype=getattr(torch, spec.dtype), device="meta") for spec in specs}
+def runs(reference: Reference, specs: tuple[InputSpec, ...], examples: Callable[[], Tensors]) -> bool:
+    """Tell whether the reference runs on tensors of these sizes and types.
+
+    It runs on sizes alone where it can. A source that looks at values (`if x.sum() > 0`) runs on `examples()`, unless
+    they are so large that trying them costs more than they tell.
+    """
     try:
+        return bool(reference.output_shapes(_without_values(specs)))
+    except UserError:
+        if max(spec.nbytes for spec in specs) > _MOST_BYTES:
+            return False
+    try:
+        tensors = {name: with_lowest_index(tensor) for name, tensor in examples().items()}
         return bool(reference.output_shapes(tensors))
     except UserError:
         return False
+
+
+def with_lowest_index(tensor: torch.Tensor) -> torch.Tensor:
+    """Replace integers from 0 up, which may be indices beyond these sizes, by zeros."""
+    is_index = not tensor.is_floating_point() and tensor.dtype is not torch.bool and bool((tensor >= 0).all())
+    return torch.zeros_like(tensor) if is_index else tensor
+
+
+def _without_values(specs: tuple[InputSpec, ...]) -> Tensors:
+    return {spec.name: torch.empty(spec.shape, dtype=getattr(torch, spec.dtype), device="meta") for spec in specs}
 
 
 def _differences(before: tuple[InputSpec, ...], after: tuple[InputSpec, ...]) -> set[tuple[str, int]]:

@@ -1,0 +1,225 @@
+"""Running a reference: precisions, gradients, operators, and its faults as sentences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.errors import UserError
+from tasks.reference import Reference
+from tasks.reference.precision import round_mantissa
+from tasks.values import DType, Precision, ReferenceForm, Role
+
+NORM = """
+import torch
+from torch import nn
+
+rows = 6
+cols = 2 * 5
+hidden = 3 * cols
+
+
+class Model(nn.Module):
+    def __init__(self, cols):
+        super().__init__()
+        self.linear = nn.Linear(cols, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.drop = nn.Dropout(0.5)
+
+    def forward(self, x, eps=1e-5):
+        y = self.drop(self.norm(self.linear(x)))
+        first, second, third = y.float().split(cols, dim=1)
+        first = first.clone()
+        first += second
+        return torch.softmax(first, -1) + eps, third.argmax(-1)
+
+
+def get_inputs():
+    return [torch.rand(rows, cols)]
+
+
+def get_init_inputs():
+    return [cols]
+"""
+
+
+def norm(**axes: int) -> Reference:
+    return Reference(NORM, ReferenceForm.MODULE, "Model", axes)
+
+
+def function(body: str, inputs: str = "[torch.rand(4, 3)]") -> Reference:
+    source = f"import torch\ndef op(x):\n    {body}\ndef get_inputs():\n    return {inputs}\n"
+    return Reference(source, ReferenceForm.FUNCTION, "op", {})
+
+
+def test_specs_follow_the_axes_and_what_derives_from_them():
+    specs = norm(cols=7).specs()
+    assert [(s.name, s.shape, s.role) for s in specs[:3]] == [
+        ("x", (6, 7), Role.INPUT),
+        ("linear.weight", (21, 7), Role.PARAMETER),
+        ("linear.bias", (21,), Role.PARAMETER),
+    ]
+    assert (specs[-1].name, specs[-1].dtype, specs[-1].role) == ("norm.num_batches_tracked", DType.INT64, Role.BUFFER)
+
+
+def test_oracle_is_float64_throughout_even_where_the_source_casts():
+    reference = norm()
+    given_tensors = reference.examples()
+    native, oracle = (reference.forward(given_tensors, p)[0] for p in (Precision.NATIVE, Precision.ORACLE))
+    assert (native.dtype, oracle.dtype) == (torch.float32, torch.float64)
+    assert not torch.equal(oracle, oracle.float().double())
+    torch.testing.assert_close(native.double(), oracle, atol=1e-6, rtol=1e-6)
+
+
+def test_lower_precision_errs_like_bfloat16_and_keeps_the_type():
+    reference = norm()
+    given_tensors = reference.examples()
+    lower, oracle = (reference.forward(given_tensors, p)[0] for p in (Precision.LOWER, Precision.ORACLE))
+    assert lower.dtype is torch.float32
+    error = (lower - oracle).abs().max().item()
+    assert 1e-4 < error < 1e-1
+
+
+def test_precision_leaves_no_trace_behind():
+    reference = norm()
+    tensors = reference.examples()
+    before = reference.forward(tensors, Precision.NATIVE)
+    reference.forward(tensors, Precision.ORACLE)
+    reference.forward(tensors, Precision.LOWER)
+    assert torch.get_default_dtype() is torch.float32
+    assert torch.equal(reference.forward(tensors, Precision.NATIVE)[0], before[0])
+    assert norm().forward(tensors, Precision.ORACLE)[0].dtype is torch.float64
+
+
+def test_tensors_are_never_changed_by_a_reference_that_works_in_place():
+    reference = function("return x.mul_(2)")
+    x = torch.ones(4, 3)
+    for precision in Precision:
+        assert torch.equal(reference.forward({"x": x}, precision)[0].float(), torch.full((4, 3), 2.0))
+    assert torch.equal(x, torch.ones(4, 3))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits"), [(torch.float32, 7), (torch.float64, 23), (torch.float16, 7), (torch.bfloat16, 3)]
+)
+def test_lower_precision_rounds_each_type_to_its_neighbour(dtype, bits):
+    reference = function("return x * 1", f"[torch.rand(4, 3, dtype={dtype})]")
+    x = torch.rand(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(dtype)
+    (result,) = reference.forward({"x": x}, Precision.LOWER)
+    assert result.dtype is dtype
+    assert torch.equal(result, round_mantissa(x, bits))
+    assert not torch.equal(result, x)
+
+
+@given(st.floats(width=32))
+def test_rounding_to_seven_bits_is_bfloat16(value):
+    x = torch.tensor([value])
+    expected = x.bfloat16().float()
+    if abs(value) < 2**-126 or expected.isinf().any():  # the range stays that of float32
+        return
+    assert torch.equal(round_mantissa(x, 7).nan_to_num(), expected.nan_to_num())
+
+
+def test_gradients_are_autograds_and_saved_tensors_are_native():
+    reference = function("return torch.softmax(x, -1)")
+    x, upstream = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    result = reference.backward({"x": x}, [upstream], ["output", "output.0", "x"], ["x"], Precision.ORACLE)
+    y = torch.softmax(x.double(), -1)
+    torch.testing.assert_close(result.gradients[0], y * (upstream - (y * upstream).sum(-1, keepdim=True)))
+    assert torch.equal(result.saved[0], torch.softmax(x, -1))
+    assert torch.equal(result.saved[0], result.saved[1])
+    assert torch.equal(result.saved[2], x)
+    lower = reference.backward({"x": x}, [upstream], [], ["x"], Precision.LOWER).gradients[0]
+    assert lower.dtype is torch.float32
+    assert not torch.allclose(lower.double(), result.gradients[0], atol=1e-5)
+
+
+def test_gradients_reach_parameters_and_skip_integer_results():
+    reference = norm()
+    tensors = reference.examples()
+    result = reference.backward(tensors, [torch.ones(6, 10)], ["output.1"], ["linear.weight", "x"], Precision.NATIVE)
+    assert [tuple(g.shape) for g in result.gradients] == [(30, 10), (6, 10)]
+    assert result.saved[0].dtype is torch.int64
+
+
+@pytest.mark.parametrize(
+    ("body", "saved", "gradients", "problem"),
+    [
+        ("return x * 2", ["output.1"], ["x"], r"saves 'output\.1', which is neither"),
+        ("return x * 2", [], ["y"], "gradient of 'y', which is no floating tensor"),
+        ("return x.detach() * torch.ones(1, requires_grad=True)", [], ["x"], "do not depend on 'x'"),
+        ("return x * 2, x * 3", [], ["x"], "2 floating results"),
+    ],
+)
+def test_what_backward_cannot_give_is_one_sentence(body, saved, gradients, problem):
+    reference, x = function(body), torch.rand(4, 3)
+    with pytest.raises(UserError, match=problem):
+        reference.backward({"x": x}, [torch.ones(4, 3)], saved, gradients, Precision.NATIVE)
+
+
+def test_missing_and_unknown_tensors_are_named():
+    reference = norm()
+    tensors = reference.examples()
+    with pytest.raises(UserError, match=r"also needs the tensors linear\.weight, x"):
+        reference.forward({n: t for n, t in tensors.items() if n not in {"x", "linear.weight"}}, Precision.NATIVE)
+    with pytest.raises(UserError, match="no tensors named y"):
+        reference.forward({**tensors, "y": torch.ones(1)}, Precision.NATIVE)
+
+
+def test_a_buffer_that_is_left_out_keeps_its_constructed_value():
+    reference = norm()
+    tensors = reference.examples()
+    shorter = {name: tensor for name, tensor in tensors.items() if not name.startswith("norm.running")}
+    for precision in Precision:
+        assert torch.equal(reference.forward(shorter, precision)[0], reference.forward(tensors, precision)[0])
+
+
+def test_the_references_own_error_has_its_line():
+    with pytest.raises(UserError, match=r"fails when called \(line 3\): RuntimeError: .*"):
+        function("return x @ x").forward({"x": torch.rand(4, 3)}, Precision.NATIVE)
+    with pytest.raises(UserError, match=r"when its file is executed \(line 2\): ZeroDivisionError"):
+        Reference("x = 0\ny = 1 / x\n", ReferenceForm.FUNCTION, "op", {})
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"), [("return x.sum().item()", "returns a float"), ("return {'y': x}", "returns a dict")]
+)
+def test_results_are_tensors(body, problem):
+    with pytest.raises(UserError, match=problem):
+        function(body).forward({"x": torch.rand(4, 3)}, Precision.NATIVE)
+
+
+def test_eager_ops_count_bytes_and_operations_of_a_matrix_product():
+    shaped = {"x": torch.empty(64, 32, device="meta")}
+    source = "import torch\nfrom torch.nn.functional import gelu\n"
+    body = source + "def op(x):\n    return gelu(x @ x.t())\ndef get_inputs():\n    return [torch.rand(8, 4)]\n"
+    product, activation = Reference(body, ReferenceForm.FUNCTION, "op", {}).eager_ops(shaped)
+    assert (product.name, product.shapes, product.flops) == ("aten::mm", ((64, 32), (32, 64)), 2 * 64 * 64 * 32)
+    assert (product.bytes_read, product.bytes_written) == (2 * 64 * 32 * 4, 64 * 64 * 4)
+    assert (activation.bytes_read, activation.bytes_written, activation.flops) == (16384, 16384, 10 * 4096)
+
+
+def test_eager_ops_leave_views_out_and_read_only_what_an_index_selects():
+    reference = function("return x[0].view(3, 1).expand(3, 9).contiguous()")
+    (copy,) = reference.eager_ops({"x": torch.empty(4, 3, device="meta")})
+    assert (copy.name, copy.bytes_read, copy.bytes_written, copy.flops) == ("aten::clone", 3 * 4, 27 * 4, 0)
+    gathered = function("return torch.nn.functional.embedding(torch.tensor([1, 2]), x)")
+    names = {op.name: op for op in gathered.eager_ops({"x": torch.empty(1000, 8, device="meta")})}
+    assert names["aten::embedding"].bytes_read == 2 * 8 * 4 + 2 * 8
+
+
+def test_eager_ops_of_a_value_dependent_op_need_values():
+    reference = function("return x * 2 if x.sum() > 0 else x")
+    assert [op.name for op in reference.eager_ops({"x": torch.ones(4, 3)})][-1] == "aten::mul"
+    with pytest.raises(UserError, match="fails when called"):
+        reference.eager_ops({"x": torch.empty(4, 3, device="meta")})
+
+
+def test_output_shapes_compute_nothing():
+    shaped = {"x": torch.empty(1 << 20, 1 << 20, device="meta")}
+    assert function("return x.sum(0), x > 0").output_shapes(shaped) == (
+        (DType.FLOAT32, (1 << 20,)),
+        (DType.BOOL, (1 << 20, 1 << 20)),
+    )
