@@ -20,9 +20,6 @@ from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
 from verifier.sandboxed import SandboxLaboratory
 from verifier.values import Measurement, WorkloadTiming
 
-BENCH_LIMITS = Limits(wall_seconds=300.0)
-"""Bench sizes are larger than those for checking, and a simulated card is slow."""
-
 
 def bench(
     task: Task,
@@ -30,7 +27,7 @@ def bench(
     device: Device,
     *,
     seed: int,
-    limits: Limits = BENCH_LIMITS,
+    limits: Limits | None = None,
     laboratory: Laboratory | None = None,
 ) -> Measurement:
     """Return the times of one candidate over the task's bench workloads.

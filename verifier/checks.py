@@ -98,6 +98,9 @@ def _form(draw: Draw, execution: Execution) -> Check:
 
 
 def _arguments_untouched(draw: Draw, execution: Execution) -> Check:
+    if len(execution.arguments_after) != len(draw.arguments):
+        detail = f"{len(execution.arguments_after)} of {len(draw.arguments)} arguments came back"
+        return check(draw, "arguments", Status.MUTATED_INPUT, detail)
     pairs = zip(draw.arguments, execution.arguments_after, strict=True)
     changed = [number for number, (before, after) in enumerate(pairs) if not same_bits(before, after)]
     if changed:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sandbox.values import ReferenceResult, Tensor
+from tasks.errors import UserError
 from tasks.values import Direction, DomainKind, DType, InputSpec, Precision, Task, Workload
 from verifier.inputs import Distribution, draw_tensor
 from verifier.laboratory import ReferenceRunner
@@ -62,6 +63,8 @@ def prepare(
     moved_gradients = tuple(_moved(tensor, rng, DomainKind.REAL) for tensor in gradients)
     nearby = reference.run(workload, moved, Precision.ORACLE, moved_gradients)
     lower = reference.run(workload, tensors, Precision.LOWER, gradients)
+    if len({len(result.outputs) for result in (native, oracle, nearby, lower)}) != 1:
+        raise UserError(f"the reference of {task.slug} returns now more, now fewer tensors on the same sizes")
     expectations = []
     for spread in map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs):
         expected = calibrate(spread, task.tolerance)

@@ -120,11 +120,11 @@ class InMemoryLaboratory:
         )
 
     @contextmanager
-    def candidate(self, build: Build, device: Device, limits: Limits) -> Iterator[CandidateRunner]:  # noqa: ARG002
+    def candidate(self, build: Build, device: Device, limits: Limits | None) -> Iterator[CandidateRunner]:  # noqa: ARG002
         """Open the kernel; a simulated device has no processes to limit."""
         yield _FakeCandidate(self._kernel, self._launches, self._microseconds)
 
-    def reference(self, task: Task, limits: Limits) -> AbstractContextManager[ReferenceRunner]:  # noqa: ARG002
+    def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[ReferenceRunner]:  # noqa: ARG002
         """Open the reference."""
         return _opened(_FakeReference(task, self._forward, self._backward, self._eager_ops))
 
@@ -175,6 +175,10 @@ class _FakeCandidate:
         self._microseconds = microseconds
         self._calls = 0
 
+    @property
+    def isolation(self) -> str:
+        return "in memory"
+
     def call(
         self,
         arguments: Sequence[Tensor],
@@ -200,8 +204,8 @@ class _FakeCandidate:
             launches=self._seen(outputs),
         )
 
-    def bench(self, arguments_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:  # noqa: ARG002
-        execution = self.call(arguments_sets[0], return_arguments=False)
+    def bench(self, argument_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:  # noqa: ARG002
+        execution = self.call(argument_sets[0], return_arguments=False)
         if execution.state is not ExitState.OK:
             return execution
         return Execution(

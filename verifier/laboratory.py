@@ -33,6 +33,10 @@ class ReferenceRunner(Protocol):
 class CandidateRunner(Protocol):
     """Calls the candidate on a device."""
 
+    @property
+    def isolation(self) -> str:
+        """How the candidate's process is held."""
+
     def call(
         self,
         arguments: Sequence[Tensor],
@@ -44,7 +48,7 @@ class CandidateRunner(Protocol):
     ) -> Execution:
         """Return the outcome of one call; a crash or an expiry is an outcome too."""
 
-    def bench(self, arguments_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:
+    def bench(self, argument_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:
         """Time calls on fresh arguments: samples on a GPU, one modelled figure on a simulated device."""
 
 
@@ -54,8 +58,8 @@ class Laboratory(Protocol):
     def build(self, candidate: Candidate, device: Device) -> Build:
         """Return the built candidate; BuildError when it does not build."""
 
-    def candidate(self, build: Build, device: Device, limits: Limits) -> AbstractContextManager[CandidateRunner]:
-        """Open a process of its own for the candidate."""
+    def candidate(self, build: Build, device: Device, limits: Limits | None) -> AbstractContextManager[CandidateRunner]:
+        """Open a process of its own for the candidate; `limits` None takes the settings' own."""
 
-    def reference(self, task: Task, limits: Limits) -> AbstractContextManager[ReferenceRunner]:
+    def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[ReferenceRunner]:
         """Open a process of its own for the reference."""

@@ -19,10 +19,10 @@ class SandboxLaboratory:
         """Build, or take the build from the cache; BuildError when the candidate does not build."""
         return build(candidate, device.arch)
 
-    def candidate(self, build: Build, device: Device, limits: Limits) -> AbstractContextManager[CandidateRunner]:
+    def candidate(self, build: Build, device: Device, limits: Limits | None) -> AbstractContextManager[CandidateRunner]:
         """Open the child that loads the candidate."""
         return open_candidate(build, device, limits=limits)
 
-    def reference(self, task: Task, limits: Limits) -> AbstractContextManager[ReferenceRunner]:
+    def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[ReferenceRunner]:
         """Open the child that executes the reference."""
         return open_reference(task, limits=limits)

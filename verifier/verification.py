@@ -59,7 +59,7 @@ class Verification:
     laboratory
         Builds and runs.
     limits
-        For each of the two child processes.
+        For each of the two child processes; the sandbox's settings when None.
     on_check
         Told of every check as it is known.
     """
@@ -72,7 +72,7 @@ class Verification:
         *,
         seed: int,
         laboratory: Laboratory,
-        limits: Limits,
+        limits: Limits | None = None,
         on_check: OnCheck | None = None,
     ) -> None:
         self._task = task
@@ -86,6 +86,7 @@ class Verification:
         self._evidence: tuple[Evidence, ...] = ()
         self._diagnostics: tuple[Diagnostic, ...] = ()
         self._seconds: dict[str, float] = {}
+        self._isolation = "none: nothing was run"
         self._controls = ControlLedger(lower_matters=task.tolerance is None)
 
     def verdict(self) -> Verdict:
@@ -115,6 +116,7 @@ class Verification:
             checks=tuple(self._checks),
             evidence=self._evidence,
             diagnostics=self._diagnostics,
+            isolation=self._isolation,
             seconds={stage: round(seconds, 4) for stage, seconds in self._seconds.items()},
         )
 
@@ -143,6 +145,7 @@ class Verification:
             self._laboratory.reference(self._task, self._limits) as reference,
             self._laboratory.candidate(build, self._device, self._limits) as candidate,
         ):
+            self._isolation = candidate.isolation
             bench = _Bench(reference, candidate, kernels)
             for workload, distributions in plan(self._task):
                 self._judge_workload(bench, workload, distributions)

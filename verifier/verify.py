@@ -35,7 +35,7 @@ def verify(
     on_check
         Told of every check as it is known.
     limits
-        For each of the two child processes; the defaults of `Limits` when None.
+        For each of the two child processes; the sandbox's settings when None.
     laboratory
         What builds and runs; the sandbox when None.
 
@@ -52,7 +52,7 @@ def verify(
         device,
         seed=seed,
         laboratory=laboratory or SandboxLaboratory(),
-        limits=limits or Limits(),
+        limits=limits,
         on_check=on_check,
     )
     return verification.verdict()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.values import Candidate, Device, DeviceKind, Language, Limits, SourceFile
+from sandbox.values import Candidate, Device, DeviceKind, Language, SourceFile
 from tasks.values import Direction, DType, InputSpec, Purpose, ReferenceForm, Task, Tolerance, Visibility, Workload
 from verifier.fake import InMemoryLaboratory
 from verifier.values import Verdict
@@ -75,9 +75,7 @@ def judge(candidate: Candidate, device: Device):
         on_check: OnCheck | None = None,
         of: Candidate = candidate,
     ) -> Verdict:
-        verification = Verification(
-            task, of, device, seed=seed, laboratory=laboratory, limits=Limits(), on_check=on_check
-        )
+        verification = Verification(task, of, device, seed=seed, laboratory=laboratory, on_check=on_check)
         return verification.verdict()
 
     return judge_in_memory
