@@ -1,0 +1,136 @@
+"""The builds of every language behind one function, and whole programs beside them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from sandbox.build.cache import BuildCache, content_key
+from sandbox.build.compiler import FORMAT, Compiler, link_flags, nvcc_flags
+from sandbox.build.cuda import build_cuda, cuda_key
+from sandbox.build.diagnosis import build_error
+from sandbox.build.raw import build_raw, raw_key
+from sandbox.build.record import read_build, write_build
+from sandbox.isolation import choose_isolation
+from sandbox.settings import SandboxSettings
+from sandbox.toolchain import find_toolchain
+from sandbox.values import Build, Candidate, Language, Limits
+from tasks.errors import UserError
+
+_PROGRAM = "program.so"
+_HEADER_SUFFIXES = frozenset({".h", ".hpp", ".cuh", ".inl", ".cu", ".inc"})
+
+
+def build(
+    candidate: Candidate, arch: str, settings: SandboxSettings | None = None, limits: Limits | None = None
+) -> Build:
+    """Build a candidate for one architecture, or return what was built before from the same content.
+
+    Parameters
+    ----------
+    candidate
+        The source.
+    arch
+        Real architecture, for instance `sm_90`.
+    settings
+        Cache folder and isolation; read from the environment by default.
+    limits
+        What the compilation may use; the settings' by default.
+
+    Raises
+    ------
+    BuildError
+        The candidate does not build.
+    InfraError
+        A compiler is missing, or the cache cannot be written.
+    """
+    settings = settings or SandboxSettings.load()
+    compiler = _compiler(settings, limits)
+    language_key = cuda_key if candidate.language is Language.CUDA else raw_key
+    compile_language = build_cuda if candidate.language is Language.CUDA else build_raw
+    key = content_key(
+        FORMAT,
+        candidate.content_hash,
+        arch,
+        compiler.toolchain.identity,
+        *nvcc_flags(arch),
+        language_key(candidate, compiler),
+    )
+
+    def fill(folder: Path) -> None:
+        start = time.monotonic()
+        work = folder / "work"
+        work.mkdir()
+        made = compile_language(candidate, arch, compiler, work)
+        kept = [*(file.name for file in candidate.files), made.ptx, *([made.library] if made.library else [])]
+        for name in kept:
+            # The source's name is checked by the compilation above; a launch specification's is fixed.
+            if (work / name).is_file():
+                (work / name).rename(folder / name)
+        shutil.rmtree(work)
+        write_build(
+            folder,
+            Build(
+                candidate_hash=candidate.content_hash,
+                language=candidate.language,
+                entry=candidate.entry,
+                arch=arch,
+                folder=folder,
+                toolchain=compiler.toolchain.identity,
+                seconds=time.monotonic() - start,
+                cached=False,
+                **made.model_dump(),
+            ),
+        )
+
+    entry = BuildCache(settings.cache_dir).entry(key, fill)
+    return read_build(entry.folder, cached=entry.cached)
+
+
+def compile_program(source: Path, arch: str, settings: SandboxSettings | None = None) -> Path:
+    """Compile a whole CUDA program into a shared object that exports its `main`.
+
+    Parameters
+    ----------
+    source
+        The `.cu` file; it may include headers from its own folder.
+    arch
+        Real architecture.
+
+    Raises
+    ------
+    BuildError
+        The program does not build.
+    UserError
+        There is no such file.
+    """
+    if not source.is_file():
+        raise UserError(f"{source} is not a file; name a CUDA source such as program.cu")
+    settings = settings or SandboxSettings.load()
+    compiler = _compiler(settings, None)
+    home = source.resolve().parent
+    sources = sorted(path for path in home.iterdir() if path.suffix in _HEADER_SUFFIXES and path.is_file())
+    key = content_key(
+        FORMAT,
+        "program",
+        source.name,
+        arch,
+        compiler.toolchain.identity,
+        *nvcc_flags(arch),
+        *(part for path in sources for part in (path.name, path.read_bytes())),
+    )
+
+    def fill(folder: Path) -> None:
+        tools = compiler.toolchain
+        command = [str(tools.nvcc), *nvcc_flags(arch), *link_flags(tools), "-I", str(home), str(source.resolve())]
+        finished = compiler.run([*command, "-o", _PROGRAM], folder, readable=(home,))
+        if finished.code != 0:
+            raise build_error(finished.output)
+
+    return BuildCache(settings.cache_dir).entry(key, fill).folder / _PROGRAM
+
+
+def _compiler(settings: SandboxSettings, limits: Limits | None) -> Compiler:
+    isolation = choose_isolation(settings.isolation)
+    return Compiler(find_toolchain(), isolation, limits or settings.compile_limits)

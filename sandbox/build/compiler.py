@@ -1,0 +1,71 @@
+"""Runs a compiler as a held process: source is untrusted, even when it is only compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sandbox.isolation import Isolation, Mounts
+from sandbox.process import Finished, HeldProcess, ProcessFailedError
+from sandbox.toolchain import Toolchain
+from sandbox.values import BuildError, BuildErrorKind, ExitState, Limits
+
+FORMAT = "1"
+"""Part of every cache key; changes when the layout of a cached build does."""
+
+
+class Compiler:
+    """The toolchain, held by one isolation under one set of limits.
+
+    Parameters
+    ----------
+    toolchain
+        The compilers.
+    isolation
+        How they are held.
+    limits
+        What one compilation may use.
+    """
+
+    def __init__(self, toolchain: Toolchain, isolation: Isolation, limits: Limits) -> None:
+        self.toolchain = toolchain
+        self._isolation = isolation
+        self._limits = limits
+
+    def run(self, command: Sequence[str], folder: Path, *, readable: Sequence[Path] = ()) -> Finished:
+        """Run a compiler in `folder`, the only place that it may write.
+
+        Raises
+        ------
+        BuildError
+            It took too long or too much memory.
+        """
+        shown = (self.toolchain.cuda, self.toolchain.tvm_ffi, *readable)
+        mounts = Mounts(readable=shown, writable=(folder,), folder=folder)
+        process = HeldProcess(command, isolation=self._isolation, limits=self._limits, mounts=mounts, home=folder)
+        with process:
+            try:
+                return process.wait(self._limits.wall_seconds)
+            except ProcessFailedError as error:
+                kind = BuildErrorKind.TIMEOUT if error.state is ExitState.TIMEOUT else BuildErrorKind.OTHER
+                message = f"the compiler was stopped: {error.message} ({self._limits.wall_seconds:g} s)"
+                raise BuildError(kind, message, process.output) from error
+
+
+def nvcc_flags(arch: str) -> tuple[str, ...]:
+    """Return the flags of every nvcc build, paths left out.
+
+    Machine code for the real card and PTX, uncompressed, for the simulated one; line information for diagnostics;
+    host code at -O1, since it only launches and optimising it costs more than it gains.
+    """
+    virtual = arch.replace("sm_", "compute_")
+    return (
+        *("-gencode", f"arch={virtual},code=[{arch},{virtual}]", "--no-compress", "-lineinfo"),
+        *("-std=c++17", "-Xcompiler", "-O1,-fPIC", "-Xptxas", "-v", "-shared"),
+        *("-Xlinker", "--no-undefined"),
+    )
+
+
+def link_flags(toolchain: Toolchain) -> tuple[str, ...]:
+    """Return how a shared object is linked: to the runtime's shared library, so that a stand-in can take its place."""
+    return ("-cudart", "none", "-Xlinker", str(toolchain.cudart), "-ccbin", str(toolchain.gxx))

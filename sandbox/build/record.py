@@ -1,0 +1,36 @@
+"""What a compilation leaves in its cache entry, and how a `Build` is read back from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.values import Build, KernelResources
+from tasks.values import Value
+
+_RECORD = "build.json"
+
+
+class Artefacts(Value):
+    """What one language's compiler made in the folder of a cache entry."""
+
+    library: str | None
+    """Shared object, if the language has one."""
+    ptx: str
+    """PTX file."""
+    flags: tuple[str, ...]
+    """Compiler flags, paths left out."""
+    log: str
+    """What the compilers printed."""
+    kernels: tuple[KernelResources, ...]
+    """Resources of each kernel."""
+
+
+def write_build(folder: Path, build: Build) -> None:
+    """Write the record of a build into its folder."""
+    (folder / _RECORD).write_text(build.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_build(folder: Path, *, cached: bool) -> Build:
+    """Read the record of a build, with the folder that it now stands in."""
+    build = Build.model_validate_json((folder / _RECORD).read_text(encoding="utf-8"))
+    return build.model_copy(update={"folder": folder, "cached": cached})

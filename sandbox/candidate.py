@@ -1,0 +1,209 @@
+"""Runs a candidate in a child process: one child, many calls, a fresh child after one that died."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sandbox.channel import Message
+from sandbox.isolation import Isolation, Mounts, choose_isolation
+from sandbox.process import HeldChild, ProcessFailedError
+from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig, CandidateReply, CandidateRequest
+from sandbox.settings import SandboxSettings
+from sandbox.values import Build, Device, DeviceKind, Execution, ExitState, Limits, Tensor
+from simgpu.cudart.native_build import StandInBuildError, build_standin
+from simgpu.specs import device_spec
+from tasks.errors import InfraError
+
+_SHOWN_OUTPUT = 2000
+
+
+@contextmanager
+def open_candidate(
+    build: Build, device: Device, limits: Limits | None = None, settings: SandboxSettings | None = None
+) -> Iterator[CandidateSession]:
+    """Give a session that runs one build on one device; its processes are gone when the block ends.
+
+    Parameters
+    ----------
+    build
+        What to run.
+    device
+        Where; its architecture is the one that the build was made for.
+    limits
+        What the child may use; the settings' by default.
+    settings
+        Isolation and cache folder; read from the environment by default.
+
+    Raises
+    ------
+    InfraError
+        No process can be held here, or the stand-in runtime cannot be compiled.
+    """
+    settings = settings or SandboxSettings.load()
+    limits = limits or settings.limits
+    with tempfile.TemporaryDirectory(prefix="kernelwright-") as home:
+        starter = _Starter(build, device, limits, settings, Path(home))
+        session = CandidateSession(starter, limits)
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+class CandidateSession:
+    """Calls of one candidate. Made by `open_candidate`.
+
+    A call never raises for what the candidate does: a crash, a timeout or a broken limit is the state of its
+    `Execution`, and the next call starts a fresh child.
+    """
+
+    def __init__(self, starter: _Starter, limits: Limits) -> None:
+        self._starter = starter
+        self._limits = limits
+        self._child: HeldChild | None = None
+
+    @property
+    def isolation(self) -> str:
+        """How the child is held."""
+        return self._starter.isolation.name
+
+    @property
+    def output(self) -> str:
+        """What the candidate's present child printed, bounded; empty when there is none."""
+        return self._child.output if self._child else ""
+
+    def call(
+        self,
+        arguments: Sequence[Tensor],
+        *,
+        checks: bool = True,
+        counters: bool = False,
+        schedule_seed: int | None = None,
+        return_arguments: bool = True,
+    ) -> Execution:
+        """Run the candidate once, its arguments at new addresses.
+
+        Parameters
+        ----------
+        arguments
+            Tensors in the candidate's order.
+        checks
+            Simulated device: check every memory access.
+        counters
+            Simulated device: count events and model the time of each launch.
+        schedule_seed
+            Simulated device: order in which blocks and warps run; None is the natural order.
+        return_arguments
+            Whether to return the arguments as they are after the call.
+        """
+        request = CallRequest(
+            nonce=secrets.token_hex(16),
+            checks=checks,
+            counters=counters,
+            schedule_seed=schedule_seed,
+            return_arguments=return_arguments,
+        )
+        return self._ask(CandidateRequest(call=request), request.nonce, arguments)
+
+    def bench(self, argument_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:
+        """Time the candidate.
+
+        On a GPU: `repeats` samples by CUDA events, over the argument sets in turn. On a simulated device: one modelled
+        figure from one counted run of the first set. The outputs are those of the first set.
+        """
+        request = BenchRequest(nonce=secrets.token_hex(16), sets=len(argument_sets), repeats=repeats)
+        tensors = [tensor for arguments in argument_sets for tensor in arguments]
+        return self._ask(CandidateRequest(bench=request), request.nonce, tensors)
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _ask(self, request: CandidateRequest, nonce: str, tensors: Sequence[Tensor]) -> Execution:
+        message = Message(body=request.model_dump_json(), tensors=tuple(tensors))
+        try:
+            child = self._started()
+            answer = child.exchange(message, self._limits.wall_seconds)
+            return _execution(answer, nonce)
+        except ProcessFailedError as error:
+            printed = self.output[-_SHOWN_OUTPUT:]
+            self.close()
+            text = f"{error.message}; it printed: {printed}" if printed else error.message
+            return Execution(state=error.state, message=f"the candidate's process failed: {text}")
+
+    def _started(self) -> HeldChild:
+        if self._child is None:
+            self._child = self._starter.start()
+        return self._child
+
+
+class _Starter:
+    """Starts children for one build on one device."""
+
+    def __init__(self, build: Build, device: Device, limits: Limits, settings: SandboxSettings, home: Path) -> None:
+        self.isolation: Isolation = choose_isolation(settings.isolation)
+        self._build = build
+        self._limits = limits
+        self._home = home
+        self._device = device
+        self._standin = settings.cache_dir / "cudart"
+        simulated = device.kind is DeviceKind.SIM
+        self._readable = (build.folder, *((_standin_folder(self._standin),) if simulated else ()))
+
+    def start(self) -> HeldChild:
+        """Start a child that has loaded nothing yet."""
+        build = self._build
+        simulated = self._device.kind is DeviceKind.SIM
+        memory = min(device_spec(self._device.model).memory_bytes, self._limits.memory_bytes) if simulated else 0
+        config = CandidateConfig(
+            language=build.language,
+            entry=build.entry,
+            folder=build.folder,
+            library=build.library,
+            ptx=build.ptx,
+            device=self._device,
+            memory_bytes=memory,
+            standin_cache=self._standin,
+        )
+        return HeldChild(
+            [sys.executable, "-I", "-B", "-m", "sandbox.child.candidate", config.model_dump_json()],
+            isolation=self.isolation,
+            limits=self._limits,
+            mounts=Mounts(readable=self._readable, gpu=not simulated),
+            home=self._home,
+        )
+
+
+def _standin_folder(cache: Path) -> Path:
+    try:
+        return build_standin(cache).parent
+    except StandInBuildError as error:
+        raise InfraError(str(error)) from error
+
+
+def _execution(answer: Message, nonce: str) -> Execution:
+    try:
+        reply = CandidateReply.model_validate_json(answer.body)
+    except ValidationError as error:
+        raise ProcessFailedError(ExitState.CRASHED, "it sent something that is no reply") from error
+    if reply.nonce != nonce or not 0 <= reply.outputs <= len(answer.tensors):
+        raise ProcessFailedError(ExitState.CRASHED, "it sent a reply to another request")
+    return Execution(
+        state=reply.state,
+        message=reply.message,
+        outputs=answer.tensors[: reply.outputs],
+        arguments_after=answer.tensors[reply.outputs :],
+        diagnostics=reply.diagnostics,
+        launches=reply.launches,
+        seconds=reply.seconds,
+        samples_us=reply.samples_us,
+    )

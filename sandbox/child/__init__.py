@@ -1,0 +1,1 @@
+"""The untrusted side: what runs inside a sandboxed process. Nothing here decides anything."""

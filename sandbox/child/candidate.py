@@ -1,0 +1,89 @@
+"""A candidate's child process: loads one build, then answers requests until the channel closes.
+
+Run as `python -m sandbox.child.candidate CONFIG DESCRIPTOR`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from dataclasses import replace
+
+from sandbox.channel import Message, receive, send
+from sandbox.child.program import Program
+from sandbox.protocol import CallRequest, CandidateConfig, CandidateReply, CandidateRequest
+from sandbox.values import DeviceKind, Execution, ExitState
+
+
+def _load(config: CandidateConfig) -> Program:
+    if config.device.kind is DeviceKind.SIM:
+        # TVM FFI imports torch when it can, which costs more than everything else here together.
+        # None in this table makes the import fail.
+        sys.modules["torch"] = None  # type: ignore[assignment]
+        from sandbox.child.simulated import load_simulated  # noqa: PLC0415 -- must follow the lines above
+
+        return load_simulated(config)
+    from sandbox.child.gpu import load_gpu  # noqa: PLC0415 -- torch is imported only where it is needed
+
+    return load_gpu(config)
+
+
+def _run(program: Program, request: CandidateRequest, message: Message) -> Execution:
+    start = time.perf_counter()
+    if request.call is not None:
+        execution = program.call(request.call, message.tensors)
+    elif request.bench is not None:
+        length = len(message.tensors) // max(request.bench.sets, 1)
+        sets = [message.tensors[i * length : (i + 1) * length] for i in range(request.bench.sets)]
+        execution = program.bench(request.bench, sets)
+    else:
+        raise ValueError("a request asks for nothing")
+    return replace(execution, seconds=time.perf_counter() - start)
+
+
+def _reply(request: CandidateRequest, execution: Execution) -> Message:
+    asked = request.call or request.bench
+    wants_arguments = isinstance(asked, CallRequest) and asked.return_arguments
+    reply = CandidateReply(
+        nonce=asked.nonce if asked else "",
+        state=execution.state,
+        message=execution.message,
+        outputs=len(execution.outputs),
+        diagnostics=execution.diagnostics,
+        launches=execution.launches,
+        seconds=execution.seconds,
+        samples_us=execution.samples_us,
+    )
+    after = execution.arguments_after if wants_arguments else ()
+    return Message(body=reply.model_dump_json(), tensors=(*execution.outputs, *after))
+
+
+def serve(config: CandidateConfig, end: socket.socket) -> None:
+    """Answer requests until the parent closes the channel; the candidate is loaded with the first one."""
+    program: Program | Execution | None = None
+    while (message := receive(end)) is not None:
+        request = CandidateRequest.model_validate_json(message.body)
+        if program is None:
+            try:
+                program = _load(config)
+            except OSError as error:
+                # The dynamic loader: a symbol that only a real runtime has, for instance.
+                program = Execution(state=ExitState.LAUNCH_ERROR, message=f"the library cannot be loaded: {error}")
+        execution = program if isinstance(program, Execution) else _run(program, request, message)
+        send(end, _reply(request, execution))
+
+
+def main() -> None:
+    """Serve on the channel that the last argument names."""
+    config, descriptor = sys.argv[1:]
+    with socket.socket(fileno=int(descriptor)) as end:
+        serve(CandidateConfig.model_validate_json(config), end)
+    sys.stdout.flush()
+    # Libraries of the candidate are still loaded; their destructors are not worth running.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Runs a candidate on a real GPU, with PyTorch's tensors and CUDA events."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import tvm_ffi
+from cuda.bindings import driver
+
+from sandbox.build.expressions import ExpressionError
+from sandbox.build.launch_spec import SPEC_FILE, InputShape, PlannedBuffer, PlannedLaunch, parse_launch_spec
+from sandbox.child.reference import from_torch, to_torch
+from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
+from sandbox.toolchain import cuda_root
+from sandbox.values import Execution, ExitState, Language, Tensor
+from tasks.values import DType
+
+_WARM_UP_CALLS = 5
+_FLUSH_BYTES = 256 << 20
+"""More than the L2 cache of any card: written before each sample, so that no input is found there."""
+
+Entry = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, ...]]
+_ILLEGAL = ("illegal memory access", "misaligned address", "illegal instruction", "unspecified launch failure")
+_FORMATS = {DType.INT32: "<i", DType.INT64: "<q", DType.FLOAT32: "<f", DType.FLOAT64: "<d"}
+
+
+class DriverError(Exception):
+    """A call of the CUDA driver failed."""
+
+
+def load_gpu(config: CandidateConfig) -> GpuProgram:
+    """Load a build onto a GPU."""
+    torch.cuda.set_device(config.device.index)
+    torch.cuda.current_stream()
+    entry = _extension(config) if config.language is Language.CUDA else _RawEntry(config)
+    return GpuProgram(entry)
+
+
+class GpuProgram:
+    """A candidate on a real GPU."""
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+
+    def call(self, request: CallRequest, arguments: Sequence[Tensor]) -> Execution:
+        """Run once. The checks, counters and schedules of the simulated device do not exist here."""
+        del request
+
+        def work() -> Execution:
+            tensors = [to_torch(argument).cuda() for argument in arguments]
+            outputs = self._entry(tensors)
+            torch.cuda.synchronize()
+            return Execution(
+                state=ExitState.OK,
+                outputs=tuple(map(from_torch, outputs)),
+                arguments_after=tuple(map(from_torch, tensors)),
+            )
+
+        return _concluded(work)
+
+    def bench(self, request: BenchRequest, argument_sets: Sequence[Sequence[Tensor]]) -> Execution:
+        """Time each call by events on the current stream, the whole device idle before and after."""
+
+        def work() -> Execution:
+            sets = [[to_torch(argument).cuda() for argument in arguments] for arguments in argument_sets]
+            outputs = tuple(map(from_torch, self._entry(sets[0])))
+            for number in range(_WARM_UP_CALLS):
+                self._entry(sets[number % len(sets)])
+            flush = torch.empty(_FLUSH_BYTES, dtype=torch.uint8, device="cuda")
+            samples = tuple(self._sample(sets[number % len(sets)], flush) for number in range(request.repeats))
+            return Execution(state=ExitState.OK, outputs=outputs, samples_us=samples)
+
+        return _concluded(work)
+
+    def _sample(self, tensors: Sequence[torch.Tensor], flush: torch.Tensor) -> float:
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        flush.zero_()
+        torch.cuda.synchronize()
+        start.record()
+        self._entry(tensors)
+        # Work on other streams must not escape the clock.
+        torch.cuda.synchronize()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e3
+
+
+def _concluded(work: Callable[[], Execution]) -> Execution:
+    try:
+        return work()
+    except torch.cuda.OutOfMemoryError as error:
+        return Execution(state=ExitState.OUT_OF_MEMORY, message=str(error))
+    except Exception as error:  # noqa: BLE001 -- TVM FFI raises whatever class the host code names
+        text = str(error)
+        illegal = any(phrase in text for phrase in _ILLEGAL)
+        return Execution(state=ExitState.MEMORY_ERROR if illegal else ExitState.LAUNCH_ERROR, message=text)
+
+
+def _extension(config: CandidateConfig) -> Entry:
+    ctypes.CDLL(str(cuda_root() / "lib" / "libcudart.so.13"), mode=ctypes.RTLD_GLOBAL)
+    module = tvm_ffi.load_module(str(config.folder / (config.library or "")))
+    function = module.get_function(config.entry)
+
+    def entry(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        result = function(*tensors)
+        values = (result,) if isinstance(result, torch.Tensor | tvm_ffi.Tensor) else tuple(result)
+        return tuple(torch.from_dlpack(value) for value in values)
+
+    return entry
+
+
+class _RawEntry:
+    """A launch specification carried out through the CUDA driver."""
+
+    def __init__(self, config: CandidateConfig) -> None:
+        self._spec = parse_launch_spec((config.folder / SPEC_FILE).read_text(encoding="utf-8"))
+        ptx = Path(config.folder, config.ptx).read_bytes() + b"\0"
+        (self._module,) = _checked(driver.cuModuleLoadData(ptx))
+
+    def __call__(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        shapes = [InputShape(DType(str(one.dtype).removeprefix("torch.")), tuple(one.shape)) for one in tensors]
+        try:
+            plan = self._spec.plan(shapes)
+        except ExpressionError as error:
+            raise DriverError(str(error)) from error
+        named = dict(zip(plan.inputs, tensors, strict=True))
+        for buffer in (*plan.outputs, *plan.scratch):
+            named[buffer.name] = _new(buffer)
+        for step in plan.launches:
+            self._launch(step, named)
+        return tuple(named[buffer.name] for buffer in plan.outputs)
+
+    def _launch(self, step: PlannedLaunch, named: dict[str, torch.Tensor]) -> None:
+        (kernel,) = _checked(driver.cuModuleGetFunction(self._module, step.kernel.encode()))
+        packed = [
+            struct.pack("<Q", named[item].data_ptr())
+            if isinstance(item, str)
+            else struct.pack(_FORMATS[item.dtype], item.value)
+            for item in step.arguments
+        ]
+        buffers = [ctypes.create_string_buffer(data, len(data)) for data in packed]
+        pointers = (ctypes.c_void_p * len(buffers))(*(ctypes.addressof(buffer) for buffer in buffers))
+        stream = torch.cuda.current_stream().cuda_stream
+        _checked(
+            driver.cuFuncSetAttribute(
+                kernel,
+                driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                step.dynamic_shared,
+            )
+        )
+        shared = step.dynamic_shared
+        _checked(driver.cuLaunchKernel(kernel, *step.grid, *step.block, shared, stream, ctypes.addressof(pointers), 0))
+
+
+def _new(buffer: PlannedBuffer) -> torch.Tensor:
+    make = torch.zeros if buffer.zero else torch.empty
+    return make(buffer.shape, dtype=getattr(torch, buffer.dtype.value), device="cuda")
+
+
+def _checked(result: tuple[object, ...]) -> tuple[object, ...]:
+    code, *values = result
+    if code != driver.CUresult.CUDA_SUCCESS:
+        _, text = driver.cuGetErrorString(code)
+        raise DriverError(text.decode() if text else str(code))
+    return tuple(values)

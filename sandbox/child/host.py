@@ -1,0 +1,49 @@
+"""The seam between the host side of a candidate and the simulated card: what one run gives, what the card saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sandbox.values import Tensor
+from simgpu import LaunchOptions
+from simgpu.report import Diagnostic, LaunchReport
+
+
+class HostError(Exception):
+    """The candidate's host code returned something that is no tensor of the card."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRun:
+    """What one run of the host side gave, whatever the card saw meanwhile."""
+
+    outputs: tuple[Tensor, ...] = ()
+    arguments_after: tuple[Tensor, ...] = ()
+    error: Exception | None = None
+    """What the host code raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardLog:
+    """What a card saw during one run."""
+
+    launches: tuple[LaunchReport, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    refusals: tuple[str, ...] = ()
+    """Calls that the runtime refused."""
+    missing: tuple[str, ...] = ()
+    """What the simulator lacks."""
+    microseconds: float = 0.0
+    """Modelled time of the whole run, when counters were on."""
+
+
+class Host(Protocol):
+    """Runs a candidate's host side on a card."""
+
+    def run(self, arguments: Sequence[Tensor], options: LaunchOptions) -> HostRun:
+        """Copy the arguments to new addresses, call the entry, copy the results back."""
+
+    def log(self) -> CardLog:
+        """Return what the card saw during the last run."""

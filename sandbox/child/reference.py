@@ -1,0 +1,134 @@
+"""A reference's child process: executes the task's untrusted source with PyTorch, and answers requests about it.
+
+Run as `python -m sandbox.child.reference DESCRIPTOR`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+
+from sandbox.channel import Message, receive, send
+from sandbox.protocol import EagerOpsRequest, OutputShape, ReferenceReply, ReferenceRequest, RunRequest
+from sandbox.values import Tensor
+from tasks.errors import UserError
+from tasks.reference import Reference, probe
+from tasks.values import DType, EagerOp, InputSpec
+
+_KEPT_REFERENCES = 4
+
+
+def to_torch(tensor: Tensor) -> torch.Tensor:
+    """Make a torch tensor with its own memory."""
+    dtype: torch.dtype = getattr(torch, tensor.dtype.value)
+    if not tensor.data:
+        return torch.empty(tensor.shape, dtype=dtype)
+    # The channel gave this buffer to this message alone.
+    return torch.frombuffer(tensor.data, dtype=dtype).reshape(tensor.shape)
+
+
+def from_torch(tensor: torch.Tensor) -> Tensor:
+    """Copy a torch tensor out, dense."""
+    dense = tensor.detach().cpu().contiguous()
+    flat = dense.reshape(-1).view(torch.uint8) if dense.numel() else torch.empty(0, dtype=torch.uint8)
+    dtype = DType(str(tensor.dtype).removeprefix("torch."))
+    return Tensor(dtype=dtype, shape=tuple(tensor.shape), data=flat.numpy().tobytes())
+
+
+class ReferenceServer:
+    """Answers requests, keeping the last few references that it executed."""
+
+    def __init__(self) -> None:
+        self._references: OrderedDict[str, Reference] = OrderedDict()
+
+    def answer(self, message: Message) -> Message:
+        """Carry out one request; the reference's own failure is part of the answer."""
+        request = ReferenceRequest.model_validate_json(message.body)
+        start = time.perf_counter()
+        try:
+            reply, tensors = self._carry_out(request, message.tensors)
+        except UserError as error:
+            reply, tensors = ReferenceReply(nonce=request.nonce, error=str(error)), ()
+        seconds = time.perf_counter() - start
+        return Message(body=reply.model_copy(update={"seconds": seconds}).model_dump_json(), tensors=tensors)
+
+    def _carry_out(
+        self, request: ReferenceRequest, tensors: Sequence[Tensor]
+    ) -> tuple[ReferenceReply, tuple[Tensor, ...]]:
+        if request.probe:
+            return ReferenceReply(nonce=request.nonce, probed=probe(request.source)), ()
+        if request.eager_ops is not None:
+            ops = self._eager_ops(request, request.eager_ops)
+            return ReferenceReply(nonce=request.nonce, ops=ops), ()
+        if request.run is None:
+            raise ValueError("a request asks for nothing")
+        if request.backward:
+            return self._backward(request, request.run, tensors)
+        reference = self._reference(request, request.run.axes)
+        given = dict(zip(request.run.names, map(to_torch, tensors), strict=True))
+        outputs = tuple(map(from_torch, reference.forward(given, request.run.precision)))
+        return ReferenceReply(nonce=request.nonce, outputs=len(outputs)), outputs
+
+    def _backward(
+        self, request: ReferenceRequest, run: RunRequest, tensors: Sequence[Tensor]
+    ) -> tuple[ReferenceReply, tuple[Tensor, ...]]:
+        reference = self._reference(request, run.axes)
+        count = len(run.names)
+        given = dict(zip(run.names, map(to_torch, tensors[:count]), strict=True))
+        shapes = tuple(
+            OutputShape(dtype=dtype, shape=shape)
+            for dtype, shape in reference.output_shapes(given)
+            if dtype.is_floating
+        )
+        if len(tensors) == count:
+            return ReferenceReply(nonce=request.nonce, output_shapes=shapes), ()
+        output_gradients = [to_torch(tensor) for tensor in tensors[count:]]
+        result = reference.backward(given, output_gradients, request.saved, request.gradients, run.precision)
+        gradients = tuple(map(from_torch, result.gradients))
+        saved = tuple(map(from_torch, result.saved))
+        reply = ReferenceReply(nonce=request.nonce, outputs=len(gradients), output_shapes=shapes)
+        return reply, (*gradients, *saved)
+
+    def _eager_ops(self, request: ReferenceRequest, wanted: EagerOpsRequest) -> tuple[EagerOp, ...]:
+        reference = self._reference(request, wanted.axes)
+        gradients = request.gradients if request.backward else ()
+        try:
+            return reference.eager_ops(_tensors(wanted.inputs, "meta"), gradients)
+        except UserError:
+            # The op depends on values; zeros are legal for every tensor, indices included.
+            return reference.eager_ops(_tensors(wanted.inputs, "cpu"), gradients)
+
+    def _reference(self, request: ReferenceRequest, axes: dict[str, int]) -> Reference:
+        if request.form is None:
+            raise ValueError("a request about a reference names its form")
+        key = repr((request.source, request.form, request.entry, sorted(axes.items())))
+        if key not in self._references:
+            self._references[key] = Reference(request.source, request.form, request.entry, axes)
+            if len(self._references) > _KEPT_REFERENCES:
+                self._references.popitem(last=False)
+        self._references.move_to_end(key)
+        return self._references[key]
+
+
+def _tensors(specs: Sequence[InputSpec], device: str) -> dict[str, torch.Tensor]:
+    return {spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype.value), device=device) for spec in specs}
+
+
+def main() -> None:
+    """Serve on the channel that the last argument names."""
+    server = ReferenceServer()
+    with socket.socket(fileno=int(sys.argv[1])) as end:
+        while (message := receive(end)) is not None:
+            send(end, server.answer(message))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Runs a candidate on the simulated GPU: its arguments copied into the card's memory, its faults collected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sandbox.child.card import Card
+from sandbox.child.extension import ExtensionHost
+from sandbox.child.host import CardLog, Host
+from sandbox.child.raw import RawHost
+from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
+from sandbox.values import Diagnostic, Execution, ExitState, Language, Launch, Tensor
+from simgpu import LaunchOptions
+from simgpu.errors import OutOfDeviceMemoryError, PtxSyntaxError, UnsupportedError
+from simgpu.report import Counters, DiagnosticKind, LaunchReport
+from simgpu.report import Diagnostic as SeenDiagnostic
+from simgpu.specs import device_spec
+
+SAMPLED_BLOCKS = 64
+"""Blocks that a timed launch runs; the counters are scaled to the whole grid."""
+
+_SHOWN_DIAGNOSTICS = 20
+
+
+def load_simulated(config: CandidateConfig) -> SimulatedProgram:
+    """Load a build onto a simulated card of its own."""
+    logging.disable(logging.CRITICAL)  # what the simulator logs is in its reports too
+    card = Card(device_spec(config.device.model), config.memory_bytes)
+    host: Host = ExtensionHost(config, card) if config.language is Language.CUDA else RawHost(config, card)
+    return SimulatedProgram(host)
+
+
+class SimulatedProgram:
+    """A candidate on a simulated card."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def call(self, request: CallRequest, arguments: Sequence[Tensor]) -> Execution:
+        """Run once, every block."""
+        return self._execute(
+            arguments,
+            LaunchOptions(checks=request.checks, counters=request.counters, schedule_seed=request.schedule_seed),
+        )
+
+    def bench(self, request: BenchRequest, argument_sets: Sequence[Sequence[Tensor]]) -> Execution:
+        """Model the time of one run on the first arguments, from a sample of each launch's blocks.
+
+        A later kernel may read what the blocks left out of the sample would have written, and fault on it; then
+        every block is run.
+        """
+        del request  # a modelled time has no sampling error, so one run says all
+        sampled = self._execute(argument_sets[0], LaunchOptions(counters=True, sample_blocks=SAMPLED_BLOCKS))
+        execution = (
+            sampled
+            if sampled.state in {ExitState.OK, ExitState.UNSUPPORTED, ExitState.OUT_OF_MEMORY}
+            else self._execute(argument_sets[0], LaunchOptions(counters=True))
+        )
+        # A sample of the blocks leaves most of the outputs unwritten.
+        return Execution(
+            state=execution.state,
+            message=execution.message,
+            diagnostics=execution.diagnostics,
+            launches=execution.launches,
+            samples_us=execution.samples_us,
+        )
+
+    def _execute(self, arguments: Sequence[Tensor], options: LaunchOptions) -> Execution:
+        run = self._host.run(arguments, options)
+        log = self._host.log()
+        state, message = conclude(run.error, log)
+        return Execution(
+            state=state,
+            message=message,
+            outputs=run.outputs if state is ExitState.OK else (),
+            arguments_after=run.arguments_after if state is ExitState.OK else (),
+            diagnostics=tuple(_diagnostic(seen) for seen in log.diagnostics[:_SHOWN_DIAGNOSTICS]),
+            launches=tuple(_launch(report) for report in log.launches),
+            samples_us=(log.microseconds,) if options.counters and state is ExitState.OK else (),
+        )
+
+
+_STATES = {
+    DiagnosticKind.RUNAWAY: ExitState.TIMEOUT,
+    DiagnosticKind.DEADLOCK: ExitState.TIMEOUT,
+    DiagnosticKind.TRAP: ExitState.LAUNCH_ERROR,
+}
+
+
+def conclude(error: BaseException | None, log: CardLog) -> tuple[ExitState, str]:
+    """Say how a run ended, from what the host raised and what the card saw.
+
+    What the simulator lacks comes first, because nothing after it is the candidate's doing; then what the card saw,
+    because host code may ignore or rephrase it; then the host's own error.
+    """
+    if log.missing or isinstance(error, UnsupportedError | PtxSyntaxError):
+        return ExitState.UNSUPPORTED, log.missing[0] if log.missing else str(error)
+    if log.diagnostics:
+        first = log.diagnostics[0]
+        return _STATES.get(first.kind, ExitState.MEMORY_ERROR), first.message
+    if isinstance(error, OutOfDeviceMemoryError | MemoryError):
+        return ExitState.OUT_OF_MEMORY, str(error)
+    if error is not None:
+        return ExitState.LAUNCH_ERROR, "; ".join((str(error), *log.refusals))
+    if log.refusals:
+        return ExitState.LAUNCH_ERROR, f"the host code ignored an error: {'; '.join(log.refusals)}"
+    return ExitState.OK, ""
+
+
+def _diagnostic(seen: SeenDiagnostic) -> Diagnostic:
+    return Diagnostic(
+        kind=seen.kind.value,
+        kernel=seen.kernel,
+        # Where the build stood while it was compiled says nothing to anyone.
+        file=Path(seen.file).name if seen.file else None,
+        line=seen.line,
+        block=seen.block,
+        thread=seen.thread,
+        message=seen.message,
+    )
+
+
+def _launch(report: LaunchReport) -> Launch:
+    modelled = report.modelled
+    return Launch(
+        kernel=report.kernel,
+        grid=report.grid,
+        block=report.block,
+        dynamic_shared=report.dynamic_shared,
+        microseconds=modelled.microseconds if modelled else None,
+        counters=flat_counters(report.counters) if report.counters else {},
+        limiter=str(modelled.limiter) if modelled else None,
+    )
+
+
+def flat_counters(counters: Counters) -> dict[str, float]:
+    """Spell counters as one level of names: `instructions.fp32`, `global_load_sectors`, ..."""
+    flat: dict[str, float] = {}
+    for name, value in asdict(counters).items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{part}": float(number) for part, number in value.items()}
+        else:
+            flat[name] = float(value)
+    return flat

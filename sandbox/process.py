@@ -1,0 +1,328 @@
+"""A process tree that is not trusted: started held, watched while it works, ended whole."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Self
+
+from sandbox.channel import ChannelError, FrameLimits, FrameReader, Message, encode
+from sandbox.isolation import Isolation, Mounts, child_environment
+from sandbox.process_tree import children, tree_use
+from sandbox.values import ExitState, Limits
+from tasks.errors import InfraError
+
+_TICK_SECONDS = 0.05
+_WARDEN_SECONDS = 5.0
+"""How long a tree may take to end after it was told to."""
+_OUTPUT_BYTES = 64 << 10
+"""What is kept of each output stream: its end."""
+
+
+class ProcessFailedError(Exception):
+    """The process tree ended, or was ended, before it answered.
+
+    Parameters
+    ----------
+    state
+        Which limit it broke, or `crashed`.
+    message
+        One sentence.
+    """
+
+    def __init__(self, state: ExitState, message: str) -> None:
+        super().__init__(message)
+        self.state = state
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command ended by itself."""
+
+    code: int
+    """Exit code; 128 + N after signal N."""
+    output: str
+    """Standard error, then standard output; the last part of each."""
+
+
+class HeldProcess:
+    """One held process tree with bounded output. A context manager: nothing survives its end.
+
+    Parameters
+    ----------
+    command
+        Program and arguments.
+    isolation
+        How it is held.
+    limits
+        What it may use. `wall_seconds` is not enforced here but by each call's deadline.
+    mounts
+        Paths that it needs.
+    home
+        Its home and temporary folder where the isolation has no private one.
+    descriptors
+        Open descriptors that it inherits, beyond the three standard ones.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        isolation: Isolation,
+        limits: Limits,
+        mounts: Mounts,
+        home: Path | None = None,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        self._limits = limits
+        self._next_check = 0.0
+        try:
+            self._process = subprocess.Popen(
+                isolation.command(command, limits, mounts),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=child_environment(home),
+                cwd=mounts.folder,
+                pass_fds=tuple(descriptors),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise InfraError(f"a sandboxed process cannot be started: {error}") from error
+        self._streams = [_Tail(stream) for stream in (self._process.stderr, self._process.stdout) if stream]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    @property
+    def output(self) -> str:
+        """The last part of standard error, then of standard output."""
+        for stream in self._streams:
+            stream.drain()
+        return "\n".join(text for stream in self._streams if (text := stream.text))
+
+    def check(self, deadline: float) -> None:
+        """Drain the output and enforce the limits, at most once per tick.
+
+        Raises
+        ------
+        ProcessFailedError
+            A limit is broken; the tree was ended.
+        """
+        now = time.monotonic()
+        if now < self._next_check:
+            return
+        self._next_check = now + _TICK_SECONDS
+        for stream in self._streams:
+            stream.drain()
+        use = tree_use(self._process.pid)
+        if use.resident_bytes > self._limits.memory_bytes:
+            self._fail(ExitState.OUT_OF_MEMORY, f"it used more than {self._limits.memory_bytes >> 20} MiB of memory")
+        if use.processes > self._limits.processes:
+            self._fail(ExitState.CRASHED, f"it ran more than {self._limits.processes} processes and threads")
+        if now > deadline:
+            self._fail(ExitState.TIMEOUT, "it did not end within its time")
+
+    def wait(self, seconds: float) -> Finished:
+        """Wait until the command ends by itself.
+
+        Raises
+        ------
+        ProcessFailedError
+            A limit is broken; the tree was ended.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                code = self._process.wait(_TICK_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.check(deadline)
+            else:
+                return Finished(code=code if code >= 0 else 128 - code, output=self.output)
+
+    def end_of(self) -> str:
+        """Describe how a process that is gone, or about to go, ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_WARDEN_SECONDS)
+        code = self._process.returncode
+        if code is None:
+            return "it closed its channel and stayed"
+        number = -code if code < 0 else code - 128
+        if number in signal.valid_signals():
+            return f"it was killed by {signal.Signals(number).name}"
+        return f"it exited with code {code}"
+
+    def end(self) -> None:
+        """End the whole tree; returns once it is gone."""
+        # The warden and bubblewrap's monitor end when their child does, after everything below it is gone; told to
+        # end themselves, the monitor would leave before its namespace is empty.
+        if self._process.poll() is None:
+            for child in children(self._process.pid) or (self._process.pid,):
+                with suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+        try:
+            self._process.wait(_WARDEN_SECONDS)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        for stream in self._streams:
+            stream.close()
+
+    def _fail(self, state: ExitState, message: str) -> None:
+        self.end()
+        raise ProcessFailedError(state, message)
+
+
+class HeldChild:
+    """A held process that answers messages over a channel, one at a time.
+
+    Parameters are those of `HeldProcess`; the child finds its end of the channel at the descriptor that its last
+    argument names.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        isolation: Isolation,
+        limits: Limits,
+        mounts: Mounts,
+        home: Path | None = None,
+        frame_limits: FrameLimits | None = None,
+    ) -> None:
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = HeldProcess(
+                [*command, str(theirs.fileno())],
+                isolation=isolation,
+                limits=limits,
+                mounts=mounts,
+                home=home,
+                descriptors=(theirs.fileno(),),
+            )
+        except InfraError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        ours.setblocking(False)  # noqa: FBT003 -- the standard library's own signature
+        self._socket = ours
+        self._reader = FrameReader(frame_limits)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    @property
+    def output(self) -> str:
+        """What the process printed, bounded; never trusted."""
+        return self._process.output
+
+    def end(self) -> None:
+        """End the whole tree."""
+        self._socket.close()
+        self._process.end()
+
+    def exchange(self, message: Message, seconds: float) -> Message:
+        """Send a message and wait for the answer.
+
+        Raises
+        ------
+        ProcessFailedError
+            The child died, broke a limit, or sent something that is no message; its tree was ended.
+        """
+        deadline = time.monotonic() + seconds
+        try:
+            self._expect_silence()
+            self._send(message, deadline)
+            return self._receive(deadline)
+        except (ChannelError, OSError) as error:
+            how = self._process.end_of() if isinstance(error, OSError | _ClosedError) else str(error)
+            self.end()
+            raise ProcessFailedError(ExitState.CRASHED, how) from error
+        except ProcessFailedError:
+            self._socket.close()
+            raise
+
+    def _expect_silence(self) -> None:
+        """Refuse whatever was sent unasked: it would be read as the answer."""
+        with suppress(BlockingIOError):
+            if not self._socket.recv(1):
+                raise _ClosedError
+            raise ChannelError("it sent something before it was asked")
+
+    def _send(self, message: Message, deadline: float) -> None:
+        for piece in encode(message):
+            rest = memoryview(piece)
+            while rest:
+                self._ready(selectors.EVENT_WRITE, deadline)
+                with suppress(BlockingIOError):
+                    rest = rest[self._socket.send(rest) :]
+
+    def _receive(self, deadline: float) -> Message:
+        while True:
+            self._ready(selectors.EVENT_READ, deadline)
+            try:
+                count = self._socket.recv_into(self._reader.space())
+            except BlockingIOError:
+                continue
+            if count == 0:
+                raise _ClosedError
+            answer = self._reader.advance(count)
+            if answer is not None:
+                return answer
+
+    def _ready(self, event: int, deadline: float) -> None:
+        """Wait until the socket can go on, watching the limits meanwhile."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, event)
+            # Also when the socket is always ready: a child that only chatters must not outlive its time.
+            self._process.check(deadline)
+            while not selector.select(_TICK_SECONDS):
+                self._process.check(deadline)
+
+
+class _ClosedError(ChannelError):
+    """The child closed its end."""
+
+
+class _Tail:
+    """Keeps the end of a pipe's text without ever waiting for it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._data = bytearray()
+        os.set_blocking(stream.fileno(), False)
+
+    @property
+    def text(self) -> str:
+        return self._data.decode(errors="replace").strip()
+
+    def drain(self) -> None:
+        """Read what is there."""
+        if self._stream.closed:
+            return
+        with suppress(BlockingIOError):
+            while chunk := os.read(self._stream.fileno(), 1 << 16):
+                self._data += chunk
+                del self._data[:-_OUTPUT_BYTES]
+
+    def close(self) -> None:
+        """Read what is left and close."""
+        self.drain()
+        self._stream.close()

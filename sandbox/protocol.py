@@ -1,0 +1,118 @@
+"""What a parent asks of its children and what they answer: the JSON bodies of the channel's messages.
+
+Every request carries a fresh nonce that its answer must repeat, so an answer cannot be prepared in advance or
+belong to an earlier request.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.values import Device, Diagnostic, ExitState, Language, Launch
+from tasks.values import DType, EagerOp, InputSpec, Precision, ProbeResult, ReferenceForm, Value
+
+
+class CandidateConfig(Value):
+    """What a candidate's child is started with."""
+
+    language: Language
+    entry: str
+    folder: Path
+    """Folder of the build."""
+    library: str | None
+    ptx: str
+    device: Device
+    memory_bytes: int
+    """Capacity of the simulated card's memory."""
+    standin_cache: Path
+    """Where the compiled stand-in runtime is kept."""
+
+
+class CallRequest(Value):
+    """Run the candidate once; the message's tensors are its arguments."""
+
+    nonce: str
+    checks: bool = True
+    counters: bool = False
+    schedule_seed: int | None = None
+    return_arguments: bool = True
+
+
+class BenchRequest(Value):
+    """Time the candidate; the message's tensors are `sets` equally long argument lists, one after the other."""
+
+    nonce: str
+    sets: int
+    repeats: int
+
+
+class CandidateRequest(Value):
+    """Exactly one of the requests."""
+
+    call: CallRequest | None = None
+    bench: BenchRequest | None = None
+
+
+class CandidateReply(Value):
+    """What a candidate's child says of one request; the message's tensors are outputs, then arguments."""
+
+    nonce: str
+    state: ExitState
+    message: str = ""
+    outputs: int = 0
+    """How many of the message's tensors are outputs."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    launches: tuple[Launch, ...] = ()
+    seconds: float = 0.0
+    samples_us: tuple[float, ...] = ()
+
+
+class RunRequest(Value):
+    """Run the reference; the message's tensors are `names` in order, then the output gradients."""
+
+    axes: dict[str, int]
+    names: tuple[str, ...]
+    precision: Precision
+
+
+class EagerOpsRequest(Value):
+    """List what eager PyTorch launches at these shapes."""
+
+    axes: dict[str, int]
+    inputs: tuple[InputSpec, ...]
+
+
+class ReferenceRequest(Value):
+    """Exactly one of the requests, on one source."""
+
+    nonce: str
+    source: str
+    form: ReferenceForm | None = None
+    entry: str = ""
+    saved: tuple[str, ...] = ()
+    gradients: tuple[str, ...] = ()
+    backward: bool = False
+    probe: bool = False
+    run: RunRequest | None = None
+    eager_ops: EagerOpsRequest | None = None
+
+
+class OutputShape(Value):
+    """Type and sizes of one forward result."""
+
+    dtype: DType
+    shape: tuple[int, ...]
+
+
+class ReferenceReply(Value):
+    """What a reference's child says; the message's tensors are outputs, then saved tensors."""
+
+    nonce: str
+    error: str = ""
+    """The sentence for the user when the reference failed."""
+    outputs: int = 0
+    """How many of the message's tensors are outputs."""
+    output_shapes: tuple[OutputShape, ...] = ()
+    probed: ProbeResult | None = None
+    ops: tuple[EagerOp, ...] = ()
+    seconds: float = 0.0

@@ -1,0 +1,215 @@
+"""Runs a task's reference in a child process: its source is untrusted, and PyTorch stays out of the judge."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sandbox.channel import Message
+from sandbox.isolation import Mounts, choose_isolation
+from sandbox.process import HeldChild, ProcessFailedError
+from sandbox.protocol import EagerOpsRequest, ReferenceReply, ReferenceRequest, RunRequest
+from sandbox.settings import SandboxSettings
+from sandbox.values import ExitState, Limits, ReferenceResult, Tensor
+from tasks.errors import InfraError, UserError
+from tasks.values import Direction, EagerOp, Precision, ProbeResult, Task, Workload
+
+
+@contextmanager
+def open_reference(
+    task: Task, limits: Limits | None = None, settings: SandboxSettings | None = None
+) -> Iterator[ReferenceSession]:
+    """Give a session that runs a task's reference; its processes are gone when the block ends.
+
+    Parameters
+    ----------
+    task
+        Whose reference to run.
+    limits
+        What the child may use; the settings' by default.
+    settings
+        Isolation; read from the environment by default.
+    """
+    with _open_child(limits, settings) as child:
+        yield ReferenceSession(task, child)
+
+
+class ReferenceSession:
+    """Runs of one task's reference. Made by `open_reference`."""
+
+    def __init__(self, task: Task, child: ReferenceChild) -> None:
+        self._task = task
+        self._child = child
+
+    def run(
+        self,
+        workload: Workload,
+        tensors: Mapping[str, Tensor],
+        precision: Precision,
+        output_gradients: Sequence[Tensor] = (),
+    ) -> ReferenceResult:
+        """Compute the op on the given tensors.
+
+        Parameters
+        ----------
+        workload
+            Gives the sizes.
+        tensors
+            Inputs, parameters and buffers by name.
+        precision
+            In which to compute; the oracle's results are float64.
+        output_gradients
+            Backward tasks: one per floating result of the forward. Without them nothing is computed, and the result
+            only tells for which types and shapes to draw them.
+
+        Raises
+        ------
+        UserError
+            The reference fails, crashes or does not end; with its own error.
+        """
+        backward = self._task.direction is Direction.BACKWARD
+        run = RunRequest(axes=workload.axes, names=tuple(tensors), precision=precision)
+        request = self._request().model_copy(update={"run": run, "backward": backward})
+        reply, results = self._child.ask(request, (*tensors.values(), *output_gradients))
+        return ReferenceResult(
+            outputs=results[: reply.outputs],
+            saved=results[reply.outputs :],
+            output_gradients=tuple((shape.dtype, shape.shape) for shape in reply.output_shapes),
+            seconds=reply.seconds,
+        )
+
+    def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
+        """List the operators that eager PyTorch launches at a workload's sizes; only shapes are computed if possible.
+
+        Raises
+        ------
+        UserError
+            As for `run`.
+        """
+        wanted = EagerOpsRequest(axes=workload.axes, inputs=workload.inputs)
+        backward = self._task.direction is Direction.BACKWARD
+        reply, _ = self._child.ask(self._request().model_copy(update={"eager_ops": wanted, "backward": backward}), ())
+        return reply.ops
+
+    def _request(self) -> ReferenceRequest:
+        task = self._task
+        return ReferenceRequest(
+            nonce="",
+            source=task.source,
+            form=task.form,
+            entry=task.entry,
+            saved=task.saved,
+            gradients=task.gradients,
+        )
+
+
+class SandboxProber:
+    """Finds out what a reference source is, in a child process (`tasks.loading.Prober`).
+
+    Parameters
+    ----------
+    settings
+        Isolation and limits; read from the environment by default.
+    """
+
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
+        self._settings = settings
+
+    def probe(self, source: str) -> ProbeResult:
+        """Describe the op that `source` states.
+
+        Raises
+        ------
+        UserError
+            The source states no usable op; with the reference's own error if it raised.
+        InfraError
+            It could not be executed here.
+        """
+        with _open_child(None, self._settings) as child:
+            reply, _ = child.ask(ReferenceRequest(nonce="", source=source, probe=True), ())
+        if reply.probed is None:
+            raise UserError("the reference took over its own process: it answered what it was not asked")
+        return reply.probed
+
+
+class ReferenceChild:
+    """A child that executes references. It is started with the first request, and again after it failed."""
+
+    def __init__(self, limits: Limits, settings: SandboxSettings, home: Path) -> None:
+        self._limits = limits
+        self._isolation = choose_isolation(settings.isolation)
+        self._home = home
+        self._child: HeldChild | None = None
+
+    def ask(self, request: ReferenceRequest, tensors: Sequence[Tensor]) -> tuple[ReferenceReply, tuple[Tensor, ...]]:
+        """Send a request under a fresh nonce.
+
+        Raises
+        ------
+        UserError
+            The reference failed, or took its process down.
+        """
+        asked = request.model_copy(update={"nonce": secrets.token_hex(16)})
+        message = Message(body=asked.model_dump_json(), tensors=tuple(tensors))
+        if self._child is None:
+            self._child = self._start()
+        try:
+            answer = self._child.exchange(message, self._limits.wall_seconds)
+            reply = _reply(answer, asked.nonce)
+        except ProcessFailedError as error:
+            printed = self._child.output.splitlines()
+            self.close()
+            raise self._blame(error, printed[-1] if printed else "") from error
+        if reply.error:
+            raise UserError(reply.error)
+        return reply, answer.tensors
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def _start(self) -> HeldChild:
+        return HeldChild(
+            [sys.executable, "-I", "-B", "-m", "sandbox.child.reference"],
+            isolation=self._isolation,
+            limits=self._limits,
+            mounts=Mounts(),
+            home=self._home,
+        )
+
+    def _blame(self, error: ProcessFailedError, printed: str) -> UserError | InfraError:
+        if "No module named" in printed:
+            return InfraError(f"the reference's process cannot start: {printed}")
+        if error.state is ExitState.TIMEOUT:
+            return UserError(f"the reference did not end within {self._limits.wall_seconds:g} s")
+        detail = f" ({printed})" if printed else ""
+        return UserError(f"the reference took its process down: {error.message}{detail}")
+
+
+@contextmanager
+def _open_child(limits: Limits | None, settings: SandboxSettings | None) -> Iterator[ReferenceChild]:
+    settings = settings or SandboxSettings.load()
+    with tempfile.TemporaryDirectory(prefix="kernelwright-") as home:
+        child = ReferenceChild(limits or settings.limits, settings, Path(home))
+        try:
+            yield child
+        finally:
+            child.close()
+
+
+def _reply(answer: Message, nonce: str) -> ReferenceReply:
+    try:
+        reply = ReferenceReply.model_validate_json(answer.body)
+    except ValidationError as error:
+        raise ProcessFailedError(ExitState.CRASHED, "it sent something that is no reply") from error
+    if reply.nonce != nonce or not 0 <= reply.outputs <= len(answer.tensors):
+        raise ProcessFailedError(ExitState.CRASHED, "it sent a reply to another request")
+    return reply

@@ -1,0 +1,56 @@
+"""Settings of the sandbox: where builds are kept, how untrusted code is held, what it may use."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar
+
+from platformdirs import user_cache_path
+from pydantic import Field
+
+from sandbox.values import Limits
+from tasks.settings import RoomSettings
+
+
+class IsolationChoice(StrEnum):
+    """How untrusted processes are to be held."""
+
+    AUTO = "auto"
+    """bubblewrap where its self-test passes, else `process`."""
+    BUBBLEWRAP = "bubblewrap"
+    """Namespaces of its own, a read-only system, no network; an error where that does not work."""
+    PROCESS = "process"
+    """A session of its own with limits; files and network stay reachable."""
+
+
+class SandboxSettings(RoomSettings):
+    """Table `[sandbox]`."""
+
+    section: ClassVar[str] = "sandbox"
+
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("kernelwright"))
+    """Folder of the build cache."""
+    isolation: IsolationChoice = IsolationChoice.AUTO
+    """How untrusted processes are held."""
+    compile_seconds: float = Field(default=120.0, gt=0)
+    """Wall seconds that one build may take."""
+    call_seconds: float = Field(default=60.0, gt=0)
+    """Wall seconds that one call of a candidate or of a reference may take."""
+    memory_bytes: int = Field(default=6 << 30, gt=0)
+    """Resident memory that one sandboxed process and its children may use together."""
+
+    @property
+    def limits(self) -> Limits:
+        """Limits of a process that runs a candidate or a reference."""
+        return Limits(wall_seconds=self.call_seconds, memory_bytes=self.memory_bytes)
+
+    @property
+    def compile_limits(self) -> Limits:
+        """Limits of a process group that compiles."""
+        return Limits(
+            wall_seconds=self.compile_seconds,
+            cpu_seconds=int(4 * self.compile_seconds) + 1,
+            memory_bytes=self.memory_bytes,
+            file_bytes=512 << 20,
+        )
