@@ -7,8 +7,9 @@ from agent.values import Evaluator, Outcome
 from sandbox.devices import parse_device
 from sandbox.values import Candidate, Device, DeviceKind
 from tasks.errors import CandidateError
-from tasks.values import Task
+from tasks.values import Purpose, Task, Visibility
 from verifier.bench import bench
+from verifier.laboratory import Laboratory
 from verifier.values import Check, Status, Verdict
 from verifier.verify import verify
 
@@ -16,7 +17,16 @@ __all__ = ["Evaluator", "LocalEvaluator", "Outcome"]
 
 
 class LocalEvaluator:
-    """The real evaluator: sandboxed verification on this machine, then the benchmark."""
+    """The real evaluator: sandboxed verification on this machine, then the benchmark.
+
+    Parameters
+    ----------
+    laboratory
+        What builds and runs; the sandbox when None.
+    """
+
+    def __init__(self, laboratory: Laboratory | None = None) -> None:
+        self._laboratory = laboratory
 
     def evaluate(self, task: Task, candidate: Candidate, device: str, seed: int) -> Outcome:
         """Verify, then time what passed; see `Evaluator.evaluate`."""
@@ -28,16 +38,18 @@ class LocalEvaluator:
             return self._evaluate(task, candidate, target, seed)
 
     def _evaluate(self, task: Task, candidate: Candidate, device: Device, seed: int) -> Outcome:
-        verdict = verify(task, candidate, device, seed=seed)
+        verdict = verify(task, candidate, device, seed=seed, laboratory=self._laboratory)
         if not verdict.passed:
             return Outcome(verdict=verdict)
         try:
-            return Outcome(verdict=verdict, measurement=bench(task, candidate, device, seed=seed))
+            measurement = bench(task, candidate, device, seed=seed, laboratory=self._laboratory)
         except CandidateError as error:
-            return Outcome(verdict=_failed_in_bench(verdict, error))
+            return Outcome(verdict=_failed_in_bench(verdict, task, error))
+        return Outcome(verdict=verdict, measurement=measurement)
 
 
-def _failed_in_bench(verdict: Verdict, error: CandidateError) -> Verdict:
+def _failed_in_bench(verdict: Verdict, task: Task, error: CandidateError) -> Verdict:
     """Take back a pass: a kernel that cannot be timed at the task's own sizes is not accepted."""
-    check = Check(name="bench", passed=False, status=Status.CRASHED, detail=str(error), public=False)
+    public = all(w.visibility is Visibility.PUBLIC for w in task.workloads_for(Purpose.BENCH))
+    check = Check(name="bench", passed=False, status=Status.CRASHED, detail=str(error), public=public)
     return verdict.model_copy(update={"status": Status.CRASHED, "checks": (*verdict.checks, check)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -47,6 +48,7 @@ class Limits:
         self._config = config
         self._clock = clock
         self._start = clock()
+        self._lock = threading.Lock()
         self.usd = 0.0
         self.tokens = 0
         for trace in spent:
@@ -54,8 +56,14 @@ class Limits:
 
     def add(self, trace: Trace) -> None:
         """Count what a proposal used."""
-        self.usd += trace.cost_usd
-        self.tokens += trace.input_tokens + trace.output_tokens
+        with self._lock:
+            self.usd += trace.cost_usd
+            self.tokens += trace.input_tokens + trace.output_tokens
+
+    @property
+    def bind_calls(self) -> bool:
+        """Whether what one call uses decides on the next."""
+        return self._config.budget_usd is not None or self._config.budget_tokens is not None
 
     def check(self) -> None:
         """Pass when another attempt may be started.

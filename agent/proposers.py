@@ -5,10 +5,8 @@ from __future__ import annotations
 from agent.llm.proposer import LlmProposer
 from agent.offline.proposer import OfflineProposer
 from agent.settings import OPENAI_URL, AgentSettings
-from agent.values import Proposer
+from agent.values import OFFLINE, Proposer
 from sandbox.values import Finding
-
-OFFLINE = "offline"
 
 
 def open_proposer(model: str | None = None, settings: AgentSettings | None = None) -> Proposer:

@@ -7,8 +7,10 @@ replayed (`agent.plan`), a recorded proposal is never asked for again, a recorde
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 
+from agent.calls import in_order
 from agent.evaluations import Evaluations
 from agent.feedback import feedback_for
 from agent.limits import LimitReachedError, Limits
@@ -18,7 +20,7 @@ from agent.redaction import public_measurement, public_task, public_verdict
 from agent.retrying import Evaluated
 from agent.selection import ranked
 from agent.settings import AgentSettings
-from agent.values import Evaluator, Parent, Proposal, ProposalRequest, Proposer
+from agent.values import OFFLINE, Evaluator, Parent, Proposal, ProposalRequest, Proposer
 from dataset.archive import Archive
 from dataset.values import AttemptRecord, Operator, RunEvent, RunRecord, RunState, TraceKind
 from tasks.errors import InfraError, UserError
@@ -36,6 +38,10 @@ class RunCancelledError(Exception):
 
 class StopRequestedError(Exception):
     """The process is asked to end; the run is to go on in another one."""
+
+
+ENDINGS = (LimitReachedError, RunCancelledError, StopRequestedError, UserError, InfraError)
+"""What ends a sitting in an orderly way."""
 
 
 def run_lock(run_id: str) -> str:
@@ -128,6 +134,8 @@ class Search:
         self.on_event = on_event
         self.stop_requested = stop_requested
         self.recorded = {attempt.number: attempt for attempt in archive.attempts(run_id)}
+        self._ending: Exception | None = None
+        """Why no further call of the proposer is made."""
         self.history: list[AttemptRecord] = []
         """The attempts that the plan has replayed or made, complete, by number."""
         self.limits = Limits(self.config, (attempt.trace for attempt in self.recorded.values()))
@@ -166,16 +174,17 @@ class Search:
             steps = follow_up(self.config, steps, self.history)
 
     def _round(self, steps: Sequence[Step]) -> None:
-        """Make the attempts of one round; one that is evaluated overlaps with the next one's proposal."""
+        """Make the attempts of one round; the evaluation of one overlaps with the proposals of the next."""
         attempts: list[AttemptRecord] = []
         stop: Exception | None = None
+        answers = in_order(self._ask, [step for step in steps if step.number not in self.recorded], self._width)
         with Evaluations(self.evaluator, self.config, self.settings, self.history) as evaluations:
             for step in steps:
                 try:
-                    attempt = self.recorded.get(step.number) or self._propose(step)
-                except (LimitReachedError, RunCancelledError, StopRequestedError, UserError, InfraError) as reason:
-                    stop = reason
-                    break
+                    attempt = self.recorded.get(step.number) or self._propose(step, next(answers))
+                except ENDINGS as reason:
+                    stop = stop or reason
+                    continue
                 attempts.append(attempt)
                 evaluations.start(attempt)
             # Whatever stopped the proposals, the ones that were made are judged: they are paid for.
@@ -184,12 +193,29 @@ class Search:
         if stop is not None:
             raise stop
 
-    def _propose(self, step: Step) -> AttemptRecord:
-        """Ask for one proposal and record it, before anything is done with it."""
-        self._check_stopped()
-        self.limits.check()
-        proposal = self.proposer.propose(self._request(step))
+    @property
+    def _width(self) -> int:
+        """How many calls of the proposer may be under way: one where a budget is to be checked before each."""
+        alone = self.config.model == OFFLINE or self.limits.bind_calls
+        return 1 if alone else self.settings.model_calls
+
+    def _ask(self, step: Step) -> Proposal:
+        """Make one call, unless the run is to stop; once it is, no other call of the round begins."""
+        if self._ending is not None:
+            raise self._ending
+        try:
+            self._check_stopped()
+            self.limits.check()
+            proposal = self.proposer.propose(self._request(step))
+        except ENDINGS as reason:
+            self._ending = reason
+            raise
         self.limits.add(proposal.trace)
+        return proposal
+
+    def _propose(self, step: Step, answer: Future[Proposal]) -> AttemptRecord:
+        """Record one proposal, before anything is done with it."""
+        proposal = answer.result()
         attempt = self.archive.record_proposal(
             self.run_id,
             step.number,

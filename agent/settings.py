@@ -46,6 +46,8 @@ class AgentSettings(RoomSettings):
     """Sampling temperature; None leaves it to the endpoint (some models refuse to be told)."""
     model_max_tokens: int | None = Field(default=None, gt=0)
     """Longest reply in tokens, reasoning included; None leaves it to the endpoint."""
+    model_calls: int = Field(default=4, ge=1)
+    """Calls of a model under way at the same time; one while a budget in USD or tokens is set."""
 
     evaluations: int = Field(default_factory=_cores, ge=1)
     """Candidates evaluated at the same time; one per core unless it is set."""

@@ -9,6 +9,9 @@ from sandbox.values import Candidate
 from tasks.values import Task, Value
 from verifier.values import Measurement, Verdict
 
+OFFLINE = "offline"
+"""`RunConfig.model` of the proposer that needs no model."""
+
 
 class Proposal(Value):
     """A proposer's answer. Without a candidate it is still recorded, with the reason."""
@@ -49,7 +52,7 @@ class ProposalRequest(Value):
 
 
 class Proposer(Protocol):
-    """Anything that writes candidates."""
+    """Anything that writes candidates; one that asks a model is called from several threads at once."""
 
     @property
     def name(self) -> str:

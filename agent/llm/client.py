@@ -115,6 +115,7 @@ class ChatClient:
             collector.whole(response.http_response.read())
             return
         if kind != "text/event-stream":
+            response.http_response.close()
             raise UserError(
                 f"{self._settings.model_base_url} answered with {kind or 'no content type'} instead of a model's"
                 " reply; is KERNELWRIGHT_MODEL_BASE_URL right? It usually ends in /v1"

@@ -20,4 +20,4 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AgentSettings:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KERNELWRIGHT_STATE_DIR", str(tmp_path / "state"))
-    return AgentSettings.load(evaluation_retry_seconds=0.0)
+    return AgentSettings.load(evaluation_retry_seconds=0.0, model_calls=1)

@@ -113,7 +113,7 @@ def test_feedback_on_a_failure_names_check_rule_and_place():
     told = verdict(failed("public-0", "error: expected `;`\nat line 4", public=True), evidence=(evidence, noise))
     text = feedback_for(Parent(attempt=3, candidate=candidate("x"), verdict=public_verdict(told, sample_task())))
     assert text.splitlines() == [
-        "Attempt 3: memory error.",
+        "Attempt 3: `memory_error`.",
         "- check `memory` failed at public-0:",
         "```",
         "error: expected `;`",

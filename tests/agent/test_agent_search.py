@@ -304,3 +304,45 @@ def test_events_tell_the_story_in_order(archive: Archive, settings: AgentSetting
         ("state", None),
     ]
     assert tuple(seen) == archive.events(run.id)
+
+
+def test_calls_of_a_model_overlap_and_are_recorded_in_order(archive: Archive, settings: AgentSettings):
+    together = threading.Barrier(2, timeout=10)
+
+    def write_together(request: ProposalRequest) -> str:
+        together.wait()
+        return write(request)
+
+    wide = settings.model_copy(update={"model_calls": 2})
+    run = search(archive, wide, ScriptedProposer(write_together), generations=0, repairs=0)
+    assert run.state is RunState.FINISHED
+    proposed = [event.attempt for event in archive.events(run.id) if event.kind == "proposed"]
+    assert proposed == [0, 1]
+    narrow = archive.attempts(search(archive, settings, generations=0, repairs=0).id)
+    assert shape(archive.attempts(run.id)) == shape(narrow)
+
+
+def test_a_budget_is_checked_before_each_call_although_calls_may_overlap(archive: Archive, settings: AgentSettings):
+    wide = settings.model_copy(update={"model_calls": 4})
+    run = search(archive, wide, Costly(), samples=4, budget_usd=0.25)
+    assert len(archive.attempts(run.id)) == 1
+
+
+def test_an_error_among_overlapping_calls_loses_no_answer(archive: Archive, settings: AgentSettings):
+    both = threading.Barrier(2, timeout=10)
+
+    class FirstFails(Failing):
+        def propose(self, request: ProposalRequest) -> Proposal:
+            both.wait()
+            if request.ordinal == 0:
+                raise self.error
+            return self.inner.propose(request)
+
+    wide = settings.model_copy(update={"model_calls": 2})
+    run = search(archive, wide, FirstFails(InfraError("down"), after=0), generations=0, repairs=0)
+    assert (run.state, run.message) == (RunState.FAILED, "down")
+    (kept,) = archive.attempts(run.id)
+    assert (kept.number, kept.verdict is not None) == (1, True)
+    search(archive, settings, run=run)
+    undisturbed = search(archive, settings, generations=0, repairs=0)
+    assert shape(archive.attempts(run.id)) == shape(archive.attempts(undisturbed.id))

@@ -128,3 +128,9 @@ def test_broker_and_results_live_in_the_state_folder_unless_set(tmp_path: Path, 
     assert conf.broker_url == "redis://localhost:6379/5"
     assert conf.result_backend == "redis://localhost:6379/6"
     assert conf.broker_transport_options == {"visibility_timeout": 7 * 24 * 3600}
+
+
+def test_the_manual_names_every_setting():
+    manual = (Path(__file__).parents[2] / "docs" / "agent.md").read_text(encoding="utf-8")
+    missing = [name for name in AgentSettings.model_fields if f"`{name}`" not in manual]
+    assert missing == []
