@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from dataset.engine import WRITES, open_engine, parse_url
 from dataset.faults import translated
 from dataset.migrate import upgrade
-from dataset.models import AttemptRow, EventRow, MeasurementRow, RunRow, VerdictRow
+from dataset.models import AttemptRow, EventRow, MeasurementRow, RunRow, TaskRow, VerdictRow
 from dataset.queries import (
     KernelOrder,
     attempt_records,
@@ -45,7 +45,7 @@ from dataset.rows import (
     verdict_row,
 )
 from dataset.settings import DatasetSettings
-from dataset.values import AttemptRecord, BestFigure, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
+from dataset.values import AttemptRecord, BestFigure, Counts, Operator, RunConfig, RunEvent, RunRecord, RunState, Trace
 from sandbox.values import Candidate, Finding
 from tasks.errors import KernelwrightError, UserError
 from verifier.values import Measurement, Status, Verdict
@@ -310,6 +310,15 @@ class Archive:
             if len(records) < _PAGE:
                 return
             last = records[-1]
+
+    def counts(self) -> Counts:
+        """Return how much the archive holds."""
+        verdicts = select(VerdictRow.status, func.count()).group_by(VerdictRow.status)
+        tables = [select(func.count()).select_from(table) for table in (TaskRow, RunRow, AttemptRow)]
+        with self._read() as session:
+            tasks, runs, attempts = (session.scalar(query) or 0 for query in tables)
+            statuses = dict(session.execute(verdicts).tuples().all())
+        return Counts(tasks=tasks, runs=runs, attempts=attempts, statuses=statuses)
 
     # Events
 

@@ -25,7 +25,7 @@ class KernelOrder(StrEnum):
 
 
 class NotFoundError(UserError):
-    """The archive holds no run or attempt of that name."""
+    """There is no run, attempt or task of that name."""
 
 
 def find_run(session: Session, run_id: str, *, lock: bool = False) -> RunRow:

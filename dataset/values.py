@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sandbox.values import Basis, Candidate
 from tasks.values import Task, Value
-from verifier.values import Measurement, Verdict
+from verifier.values import Measurement, Status, Verdict
 
 
 class Operator(StrEnum):
@@ -144,6 +144,21 @@ class BestFigure(Value):
     speedup: float
     """Over eager PyTorch; comparable only within one basis and device."""
     basis: Basis
+
+
+class Counts(Value):
+    """How much the archive holds."""
+
+    tasks: int
+    runs: int
+    attempts: int
+    statuses: dict[Status, int]
+    """Attempts by the status of their verdict."""
+
+    @property
+    def passed(self) -> int:
+        """Attempts that passed."""
+        return self.statuses.get(Status.PASSED, 0)
 
 
 class RunEvent(Value):
