@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from tasks.errors import UserError
 from tasks.expressions import ExpressionError, evaluate_node
@@ -33,12 +34,11 @@ def parse_source(source: str) -> ast.Module:
 def module_constants(source: str) -> dict[str, int]:
     """Return the module-level constants `NAME = <integer>` of `source`, in order of appearance.
 
-    Arithmetic on literals (`64 * 1024`), annotations (`rows: int = 8`) and unpacking (`rows, cols = 8, 16`) count;
-    a name that is bound twice, or to anything that refers to another name, does not.
+    Arithmetic on literals (`64 * 1024`), annotations (`rows: int = 8`) and unpacking (`rows, cols = 8, 16`) count, and
+    so do the elements of a tuple or list (`shape = (8, 16)` gives `shape_0` and `shape_1`). A name that is bound twice,
+    or to anything that refers to another name, does not.
     """
-    tree = parse_source(source)
-    constants = {name.id: value for name, node in _assignments(tree) if (value := _integer(node)) is not None}
-    return {name: value for name, value in constants.items() if _bindings(tree)[name] == 1}
+    return {slot.name: value for slot in _constants(parse_source(source)) if (value := slot.value) is not None}
 
 
 def with_constants(source: str, values: Mapping[str, int]) -> ast.Module:
@@ -49,42 +49,68 @@ def with_constants(source: str, values: Mapping[str, int]) -> ast.Module:
     UserError
         A name in `values` is not a module-level integer constant of `source`.
     """
-    known = module_constants(source)
-    for name in values:
-        if name not in known:
-            listed = ", ".join(known) or "none"
-            raise UserError(f"the reference has no module-level integer constant '{name}' (it has: {listed})")
     tree = parse_source(source)
-    for statement in tree.body:
-        match statement:
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name in values:
-                statement.value = _literal(values[name], statement)
-            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=stated) as right):
-                right.elts = [
-                    _literal(values[target.id], value)
-                    if isinstance(target, ast.Name) and target.id in values
-                    else value
-                    for target, value in zip(targets, stated, strict=False)
-                ]
+    slots = {slot.name: slot for slot in _constants(tree)}
+    for name, value in values.items():
+        if name not in slots:
+            listed = ", ".join(slots) or "none"
+            raise UserError(f"the reference has no module-level integer constant '{name}' (it has: {listed})")
+        slots[name].write(value)
     return tree
 
 
-def _literal(value: int, place: ast.AST) -> ast.expr:
-    return ast.fix_missing_locations(ast.copy_location(ast.Constant(value), place))
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A place in the syntax tree where the value of a name, or of one of its elements, is written."""
+
+    bound: str
+    """The name that the module binds."""
+    name: str
+    """The name of the constant: that name, or `shape_0` for an element of `shape`."""
+    holder: ast.Assign | ast.AnnAssign | ast.Tuple | ast.List
+    """The node that holds the value."""
+    position: int = 0
+    """Element of the holder, when that is a tuple or a list."""
+
+    @property
+    def value(self) -> int | None:
+        """The integer written there, None when it is anything else."""
+        held = self.holder.elts[self.position] if isinstance(self.holder, ast.Tuple | ast.List) else self.holder.value
+        try:
+            return None if held is None else evaluate_node(held, {})
+        except ExpressionError:
+            return None
+
+    def write(self, value: int) -> None:
+        """Write another value there."""
+        literal = ast.fix_missing_locations(ast.copy_location(ast.Constant(value), self.holder))
+        if isinstance(self.holder, ast.Tuple | ast.List):
+            self.holder.elts[self.position] = literal
+        else:
+            self.holder.value = literal
 
 
-def _assignments(tree: ast.Module) -> Iterator[tuple[ast.Name, ast.expr]]:
+def _constants(tree: ast.Module) -> list[_Slot]:
+    """Return the slots that hold integers, without those whose name is bound elsewhere too."""
+    bindings = _bindings(tree)
+    return [
+        slot
+        for slot in _slots(tree)
+        if slot.value is not None and bindings[slot.bound] == 1 and (slot.name == slot.bound or not bindings[slot.name])
+    ]
+
+
+def _slots(tree: ast.Module) -> Iterator[_Slot]:
     for statement in tree.body:
         match statement:
-            case ast.Assign(targets=[ast.Name() as target], value=value):
-                yield target, value
-            case ast.AnnAssign(target=ast.Name() as target, value=ast.expr() as value):
-                yield target, value
-            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-                if len(targets) == len(values):
-                    for left, right in zip(targets, values, strict=True):
-                        if isinstance(left, ast.Name):
-                            yield left, right
+            case ast.Assign(targets=[ast.Name(id=name)], value=(ast.Tuple() | ast.List()) as holder):
+                yield from (_Slot(name, f"{name}_{i}", holder, i) for i in range(len(holder.elts)))
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield _Slot(name, name, statement)
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values) as holder):
+                for position, target in enumerate(targets[: len(values)]):
+                    if isinstance(target, ast.Name):
+                        yield _Slot(target.id, target.id, holder, position)
 
 
 def _bindings(tree: ast.Module) -> Counter[str]:
@@ -97,10 +123,3 @@ def _bindings(tree: ast.Module) -> Counter[str]:
         stores = (n for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
         counts.update(name.id for name in stores)
     return counts
-
-
-def _integer(node: ast.expr) -> int | None:
-    try:
-        return evaluate_node(node, {})
-    except ExpressionError:
-        return None

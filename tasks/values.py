@@ -158,10 +158,10 @@ class Workload(Value):
 
 
 class Axis(Value):
-    """A named size of the task: a module-level integer constant of the reference source."""
+    """A named size of the task: a module-level integer constant of the source, or a dimension of the inputs."""
 
     name: str
-    """The constant's name."""
+    """The constant's name; `x_dim0` for a dimension, `shape_0` for an element of a constant tuple."""
     default: int
     """Its value in the source."""
     low: int = 1

@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
-rows = 8192
-cols = 3072
+rows = 2048
+cols = 8192
 
 
 class Model(nn.Module):

@@ -20,6 +20,7 @@ from tasks.values import Axis, Domain, DomainKind, InputSpec, Precision, ProbedS
 MOST_SETS = 9
 """How many sets of sizes a probe gives."""
 
+_ENOUGH_SETS = 4
 _SEED = 3
 
 
@@ -36,12 +37,30 @@ def probe(source: str) -> ProbeResult:
     stated = Reference(source, entry.form, entry.name, {})
     if not any(spec.role is Role.INPUT for spec in stated.specs()):
         raise UserError("the reference has no tensor inputs: get_inputs() must give at least one tensor")
-    return _Probe(entry, _variation(source, entry)).result()
+    probed = _by_constants(source, entry)
+    if probed is None or len(probed.varied) < _ENOUGH_SETS:
+        probed = _by_dimensions(source, entry, probed)
+    if probed is None:
+        raise UserError("the reference runs at no sizes that are small enough for verification")
+    return probed
 
 
-def _variation(source: str, entry: Entry) -> Variation:
-    by_constants = ConstantVariation(source, entry)
-    return by_constants if by_constants.defaults else DimensionVariation(source, entry)
+def _by_constants(source: str, entry: Entry) -> ProbeResult | None:
+    variation = ConstantVariation(source, entry)
+    return _Probe(entry, variation).result() if variation.defaults else None
+
+
+def _by_dimensions(source: str, entry: Entry, otherwise: ProbeResult | None) -> ProbeResult | None:
+    """Vary the dimensions of the inputs; keep to `otherwise` when that gives no more sets of sizes."""
+    try:
+        probed = _Probe(entry, DimensionVariation(source, entry)).result()
+    except UserError:
+        if otherwise is None:
+            raise
+        return otherwise
+    if probed is None or (otherwise is not None and len(otherwise.varied) >= len(probed.varied)):
+        return otherwise
+    return probed
 
 
 class _Probe:
@@ -53,15 +72,15 @@ class _Probe:
         self._search = SizeSearch(variation.defaults, self._attempt)
         self._sightings: list[Sighting] = []
 
-    def result(self) -> ProbeResult:
-        """Run the study."""
+    def result(self) -> ProbeResult | None:
+        """Run the study; None when no sizes are small enough."""
         defaults = self._variation.defaults
         self._require_running()
         values = self._study_values(self._search.base)
         found = (self._at(sizes, values) for sizes in self._search.varied())
         varied = tuple(islice((probed for probed in found if probed is not None), MOST_SETS))
         if not varied:
-            raise UserError("the reference runs at no sizes that are small enough for verification")
+            return None
         return ProbeResult(
             form=self._entry.form,
             entry=self._entry.name,

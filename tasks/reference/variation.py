@@ -17,6 +17,7 @@ Sizes = Mapping[str, int]
 Tensors = Mapping[str, torch.Tensor]
 _SEED = 2
 _MOST_BYTES = 1 << 24
+_MOST_EXAMPLE_BYTES = 2 << 30
 _PROBE_SIZE = 7  # a prime that examples rarely use; 1 would broadcast
 
 
@@ -136,9 +137,19 @@ class DimensionVariation:
         return runs(self._reference, specs, lambda: self._resampled(specs))
 
     def _resampled(self, specs: tuple[InputSpec, ...]) -> dict[str, torch.Tensor]:
-        self._examples = self._examples or self._reference.examples()
+        if not self._examples:
+            self._require_examples()
+            self._examples = self._reference.examples()
         generator = torch.Generator().manual_seed(_SEED)
         return {spec.name: _picked(self._examples[spec.name], spec.shape, generator) for spec in specs}
+
+    def _require_examples(self) -> None:
+        held = sum(spec.nbytes for spec in self._default_specs)
+        if held > _MOST_EXAMPLE_BYTES:
+            raise UserError(
+                f"the example inputs take {held / (1 << 30):.1f} GiB: state their sizes as module-level constants "
+                "(rows = 4096), so that the op can be tried at smaller ones"
+            )
 
     def _size(self, place: tuple[str, int]) -> int:
         name, position = place

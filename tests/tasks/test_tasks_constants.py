@@ -21,6 +21,8 @@ hidden = 4 * cols
 seed = 1
 seed = 2
 flag = True
+shape = (3, 2 * 2, seed)
+shape_1 = None
 for step in range(3):
     counted = 7
 
@@ -37,7 +39,14 @@ def run(source: str, values: dict[str, int]) -> dict[str, object]:
 
 
 def test_constants_are_integers_bound_once_at_module_level():
-    assert module_constants(SOURCE) == {"rows": 16, "cols": 65536, "batch": 2, "heads": 12, "negative": -1}
+    assert module_constants(SOURCE) == {
+        "rows": 16,
+        "cols": 65536,
+        "batch": 2,
+        "heads": 12,
+        "negative": -1,
+        "shape_0": 3,
+    }
 
 
 def test_rewritten_constants_carry_into_what_derives_from_them():
@@ -45,6 +54,14 @@ def test_rewritten_constants_carry_into_what_derives_from_them():
     assert (namespace["cols"], namespace["hidden"], namespace["heads"], namespace["batch"]) == (5, 20, 3, 2)
     assert namespace["scale"] == 0.5
     assert namespace["get_inputs"]() == [99]
+
+
+def test_elements_of_a_tuple_are_rewritten_in_place():
+    assert run("shape = (3, 4)\nsizes = [5]\n", {"shape_1": 9, "sizes_0": 1}) | {"__builtins__": None} == {
+        "shape": (3, 9),
+        "sizes": [1],
+        "__builtins__": None,
+    }
 
 
 def test_line_numbers_stay_those_of_the_source():

@@ -180,6 +180,21 @@ def test_a_dimension_that_a_parameter_fixes_does_not_vary():
     assert {spec_of(s, "x").shape[1] for s in probed.varied} == {20}
 
 
+def test_elements_of_a_constant_tuple_are_axes():
+    probed = probe(function("x.sum()", "x", "torch.rand(batch, *shape)", before="batch = 64\nshape = (4096,)"))
+    assert [axis.name for axis in probed.axes] == ["batch", "shape_0"]
+
+
+def test_dimensions_vary_where_the_constants_do_not_lead_to_small_sizes():
+    probed = probe(function("x.sum(-1)", "x", "torch.rand(batch, 70000)", before="batch = 64"))
+    assert [axis.name for axis in probed.axes] == ["x_dim0", "x_dim1"]
+
+
+def test_literal_sizes_too_large_to_draw_are_answered_with_the_remedy():
+    with pytest.raises(UserError, match=r"take 16\.0 GiB: state their sizes as module-level constants"):
+        probe(function("x + 1", "x", "torch.rand(65536, 65536)"))
+
+
 def test_example_inputs_may_be_a_list_a_mapping_or_variadic():
     listed = "import torch\ndef op(x, factor):\n    return x * factor\nexample_inputs = [torch.rand(6), 2.5]\n"
     named = listed.replace("[torch.rand(6), 2.5]", "{'factor': 2.5, 'x': torch.rand(6)}")
