@@ -15,8 +15,9 @@ logarithmic scale:
 
     factor = clip(sqrt(max_i |lower[i] - oracle[i]| / unit[i]), FEWEST_UNITS, MOST_UNITS)
 
-For float32 the middle is about 180 units: 32,768 units for a bfloat16 run, 4,096 for TF32 products, and up
-to about 50 for a sum of 16,384 numbers in one long chain. `docs/verification.md` derives each constant.
+For sums of float32 the middle lies at 130 to 180 units: a bfloat16 run is off by 16,000 to 32,000 units, TF32
+inputs of both signs by 2,000, and one long chain of 16,384 additions by 20 to 35. `docs/verification.md` derives
+each constant.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ FEWEST_UNITS_16_BIT: Final = 3.0
 dozens, so more room would let them pass."""
 
 MOST_UNITS: Final = 256.0
-"""A float64 task's middle lies at 16,000 units, far beyond anything honest: a chain of 100,000 additions takes 200."""
+"""A float64 task's middle lies at 16,000 units, far beyond anything honest: a chain of 131,072 additions takes about 120."""
 
 LARGEST_SHARE: Final = 2.0**-6
 """The absolute room never exceeds this share of the output's root mean square. A draw whose honest noise alone
