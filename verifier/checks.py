@@ -31,7 +31,7 @@ _DEVICE_SHARE: Final = 0.5
 """Share of the non-zero output bytes that kernels must have written; a `cudaMemcpy` may bring the rest."""
 
 
-def judge(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Iterator[Check]:
+def judge(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Iterator[Check]:
     """Yield the checks of one call, cheapest first; the caller stops at the first that failed.
 
     Parameters
@@ -41,7 +41,7 @@ def judge(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Iterator
     execution
         What came of it, `arguments_after` included.
     kernels
-        Names of the kernels in the candidate's build.
+        Names of the kernels in the candidate's build; None on a device that does not tell what was launched.
     """
     yield ended(draw, execution)
     yield _form(draw, execution)
@@ -109,10 +109,12 @@ def _arguments_untouched(draw: Draw, execution: Execution) -> Check:
     return check(draw, "arguments", None, "bit for bit as before")
 
 
-def _worked_on_device(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
+def _worked_on_device(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
     """At least one of the candidate's own kernels ran, and wrote the outputs where stores were counted."""
     if not any(tensor.data for tensor in draw.native):
         return check(draw, "launches", None, "nothing to compute: the outputs are empty")
+    if kernels is None:
+        return check(draw, "launches", None, "not observed: a real GPU does not tell what was launched")
     own = [launch for launch in execution.launches if launch.kernel in kernels]
     if not own:
         detail = "no kernel of the candidate was launched, so something else made the outputs"

@@ -41,7 +41,8 @@ FEWEST_UNITS_16_BIT: Final = 3.0
 dozens, so more room would let them pass."""
 
 MOST_UNITS: Final = 256.0
-"""A float64 task's middle lies at 16,000 units, far beyond anything honest: a chain of 131,072 additions takes about 120."""
+"""A float64 task's middle lies at 16,000 units, far beyond anything honest: one chain of
+131,072 additions is off by 120."""
 
 LARGEST_SHARE: Final = 2.0**-6
 """The absolute room never exceeds this share of the output's root mean square. A draw whose honest noise alone

@@ -74,8 +74,9 @@ def judge(candidate: Candidate, device: Device):
         seed: int = 7,
         on_check: OnCheck | None = None,
         of: Candidate = candidate,
+        on: Device = device,
     ) -> Verdict:
-        verification = Verification(task, of, device, seed=seed, laboratory=laboratory, on_check=on_check)
+        verification = Verification(task, of, on, seed=seed, laboratory=laboratory, on_check=on_check)
         return verification.verdict()
 
     return judge_in_memory

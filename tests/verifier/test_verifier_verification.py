@@ -1,7 +1,17 @@
 import numpy as np
 import pytest
 
-from sandbox.values import BuildError, BuildErrorKind, Candidate, ExitState, Language, Launch, SourceFile
+from sandbox.values import (
+    BuildError,
+    BuildErrorKind,
+    Candidate,
+    Device,
+    DeviceKind,
+    ExitState,
+    Language,
+    Launch,
+    SourceFile,
+)
 from tasks.errors import UserError
 from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, Tolerance
 from verifier.fake import FakeFaultError, InMemoryLaboratory
@@ -161,6 +171,18 @@ def test_a_decoy_launch_that_wrote_next_to_nothing_is_cheating(make_task, judge)
         kernel="fake_kernel", grid=(1, 1, 1), block=(1, 1, 1), dynamic_shared=0, counters={"global_store_bytes": 4.0}
     )
     assert judge(make_task(), _laboratory(launches=(decoy,))).status is Status.CHEATING
+
+
+def test_a_real_gpu_gives_no_schedule_and_is_not_asked_for_launches(make_task, judge):
+    schedules = []
+
+    def kernel(call):
+        schedules.append(call.schedule_seed)
+        return (_softmax(call.arguments[0]),)
+
+    gpu = Device(kind=DeviceKind.CUDA, model="NVIDIA L4", arch="sm_89")
+    assert judge(make_task(), _laboratory(kernel, launches=()), on=gpu).passed
+    assert set(schedules) == {None}
 
 
 def test_an_empty_output_needs_no_launch(make_task, judge):
