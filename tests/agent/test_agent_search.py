@@ -203,6 +203,8 @@ def test_a_finished_run_taken_up_again_does_nothing(archive: Archive, settings: 
     proposer, evaluator = ScriptedProposer(write), ScriptedEvaluator()
     again = search(archive, settings, proposer, evaluator, run=run)
     assert (again.state, again.best_attempt) == (RunState.FINISHED, run.best_attempt)
+    bests = [event.attempt for event in archive.events(run.id) if event.kind == "best"]
+    assert len(bests) == len(set(bests)), "what was best on the way is not told again"
     assert proposer.requests == []
     assert evaluator.evaluated == []
 
