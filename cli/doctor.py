@@ -7,11 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from agent.jobs import broker_finding
-from agent.proposers import endpoint_finding
 from cli.output import emit_json, outcome, results
-from dataset.archive import database_finding
-from sandbox.toolchain import findings
 from sandbox.values import Finding
 from tasks.values import Value
 
@@ -29,6 +25,11 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json")] = False) -> int:
 
     Exit code 0 when nothing that is required is missing, else 3.
     """
+    from agent.jobs import broker_finding
+    from agent.proposers import endpoint_finding
+    from dataset.archive import database_finding
+    from sandbox.toolchain import findings
+
     found = (*findings(), database_finding(), broker_finding(), endpoint_finding())
     healthy = all(finding.ok or not finding.required for finding in found)
     if as_json:

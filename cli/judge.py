@@ -11,13 +11,9 @@ from cli.loading import read_candidate, read_task
 from cli.output import emit_json, outcome, progress, results
 from cli.report import print_measurement, print_verdict
 from cli.schemas import BenchReport, BuildReport, VerifyReport
-from sandbox.build import build as build_candidate
-from sandbox.devices import parse_device
 from sandbox.values import BuildError
 from tasks.values import Direction
-from verifier.bench import bench as bench_candidate
 from verifier.values import Check
-from verifier.verify import verify as verify_candidate
 
 TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, or a library slug.")]
 CandidateArgument = Annotated[
@@ -39,6 +35,9 @@ def verify(
 
     Exit code 0 when it passed, 1 when it did not.
     """
+    from sandbox.devices import parse_device
+    from verifier.verify import verify as verify_candidate
+
     op = read_task(task)
     target = parse_device(device)
     kernel = read_candidate(candidate, op.direction)
@@ -63,6 +62,9 @@ def bench(
 
     Timing is no proof of correctness: `verify` is. Exit code 1 when the candidate does not build or run.
     """
+    from sandbox.devices import parse_device
+    from verifier.bench import bench as bench_candidate
+
     op = read_task(task)
     target = parse_device(device)
     kernel = read_candidate(candidate, op.direction)
@@ -83,6 +85,8 @@ def build(
     as_json: JsonOption = False,
 ) -> int:
     """Build a candidate and show its registers, spills and shared memory, or why it does not build."""
+    from sandbox.build import build as build_candidate
+
     kernel = read_candidate(candidate, entry)
     try:
         with progress.status("building"):

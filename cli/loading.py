@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dataset.archive import Archive
 from dataset.values import AttemptRecord
-from sandbox.reference import SandboxProber
 from sandbox.values import Candidate, Language, SourceFile
 from tasks.errors import UserError
 from tasks.loading import load_task
@@ -18,6 +17,8 @@ _ATTEMPT = re.compile(r"(?P<run>[A-Za-z0-9_-]+):(?P<number>\d+)")
 
 def read_task(name: str) -> Task:
     """Return the task of a file or a library slug; a user's file is probed in the sandbox."""
+    from sandbox.reference import SandboxProber
+
     return load_task(name, SandboxProber())
 
 

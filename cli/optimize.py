@@ -8,16 +8,12 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from agent.evaluation import LocalEvaluator
-from agent.proposers import open_proposer
-from agent.search import run_search
 from cli.loading import read_task
 from cli.output import emit_json, progress, results
 from cli.report import attempt_table, print_measurement, print_source
 from cli.schemas import OptimizeReport
 from dataset.archive import Archive
 from dataset.values import RunConfig, RunEvent, RunRecord, RunState
-from sandbox.devices import parse_device
 from tasks.errors import InfraError, UserError
 
 
@@ -47,6 +43,9 @@ def optimize(
 
     Prints a table of the candidates and the best kernel. Exit code 0 when a kernel passed, 1 when none did.
     """
+    from agent.proposers import open_proposer
+    from sandbox.devices import parse_device
+
     archive = Archive.open()
     if resume is not None:
         if task is not None:
@@ -75,6 +74,10 @@ def optimize(
 
 
 def _search_and_report(archive: Archive, run: RunRecord, *, as_json: bool) -> int:
+    from agent.evaluation import LocalEvaluator
+    from agent.proposers import open_proposer
+    from agent.search import run_search
+
     progress.print(f"run {run.id}: {run.config.task.title} on {run.config.device}, proposer {run.config.model}")
     proposer = open_proposer(run.config.model)
     try:

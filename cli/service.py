@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from agent.jobs import worker_command
 from cli.output import progress, results
 from dataset.archive import Archive
-from web.serve import serve as serve_web
 
 db = typer.Typer(help="The database behind the dataset.", no_args_is_help=True)
 
@@ -21,6 +19,8 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
 ) -> int:
     """Serve the web page and the API, with one worker beside them."""
+    from web.serve import serve as serve_web
+
     progress.print(f"Kernelwright is at http://{host}:{port} (stop it with Ctrl-C)")
     serve_web(host, port)
     return 0
@@ -28,6 +28,8 @@ def serve(
 
 def worker() -> int:
     """Run one worker that takes runs from the broker; `serve` starts one by itself."""
+    from agent.jobs import worker_command
+
     Archive.open()  # migrates, and says what is wrong before the worker starts
     return subprocess.run(worker_command(), check=False).returncode
 

@@ -8,11 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.output import progress
-from sandbox.build import compile_program
-from sandbox.devices import parse_device
 from sandbox.values import DeviceKind
-from simgpu.program import run_program
-from simgpu.specs import device_spec
 from tasks.errors import UserError
 
 app = typer.Typer(help="Run whole CUDA programs on the simulated GPU.", no_args_is_help=True)
@@ -34,6 +30,11 @@ def run(
 
     The program runs with your own rights, as if you had started it yourself.
     """
+    from sandbox.build import compile_program
+    from sandbox.devices import parse_device
+    from simgpu.program import run_program
+    from simgpu.specs import device_spec
+
     if not program.is_file():
         raise UserError(f"there is no file {program}")
     target = parse_device(device)
