@@ -72,6 +72,7 @@ def judge(candidate: Candidate, device: Device):
         task: Task,
         laboratory: InMemoryLaboratory,
         seed: int = 7,
+        *,
         on_check: OnCheck | None = None,
         of: Candidate = candidate,
         on: Device = device,
