@@ -18,7 +18,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from dataset.engine import WRITES, open_engine, parse_url
-from dataset.faults import translated
+from dataset.faults import location, translated
 from dataset.migrate import upgrade
 from dataset.models import AttemptRow, EventRow, MeasurementRow, RunRow, TaskRow, VerdictRow
 from dataset.queries import (
@@ -91,8 +91,8 @@ class Archive:
 
     @property
     def location(self) -> str:
-        """The database's URL for people, its password hidden."""
-        return self._engine.url.render_as_string(hide_password=True)
+        """Where the database is, for people: SQLite's file, or the URL without its password."""
+        return location(self._engine.url)
 
     def close(self) -> None:
         """Close the connections. The archive opens new ones when it is used again."""

@@ -60,8 +60,15 @@ def translated(url: URL) -> Iterator[None]:
         raise own from error
 
 
+def location(url: URL) -> str:
+    """Return where a database is, for people: SQLite's file, or the URL without password and driver."""
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
 def _own_error(url: URL, error: DBAPIError) -> KernelwrightError | None:
-    place = url.render_as_string(hide_password=True)
+    place = location(url)
     code = getattr(error.orig, "sqlite_errorcode", None)
     if code is not None:
         found = _SQLITE.get(code & _PRIMARY_CODE)

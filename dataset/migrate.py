@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from dataset.engine import WRITES
+from dataset.faults import location
 from tasks.errors import UserError
 
 _ADVISORY_LOCK = 0x6B657277  # "kerw": one number that every Kernelwright process agrees on
@@ -56,7 +57,7 @@ def _revision(connection: Connection, scripts: ScriptDirectory) -> str | None:
     revision = MigrationContext.configure(connection).get_current_revision()
     known = {script.revision for script in scripts.walk_revisions()}
     if revision is not None and revision not in known:
-        place = connection.engine.url.render_as_string(hide_password=True)
+        place = location(connection.engine.url)
         msg = (
             f"The database {place} comes from a newer version of Kernelwright (schema {revision}); install that "
             "version with 'pip install --upgrade kernelwright', or set KERNELWRIGHT_DATABASE_URL to another database."

@@ -41,6 +41,7 @@ def create_app(archive: Archive, backend: Backend, *, hosts: Collection[str] = L
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     renderer = Renderer()
 

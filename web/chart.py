@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import StrEnum
 
 from dataset.values import AttemptRecord
 from sandbox.values import Basis
@@ -14,6 +15,14 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 16, 16, 40
 _PARTS = 5
 
 
+class Fate(StrEnum):
+    """What a mark stands for."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
 class Mark(Value):
     """One attempt in the chart."""
 
@@ -22,7 +31,7 @@ class Mark(Value):
     attempt: int
     label: str
     """For the tooltip and for screen readers."""
-    passed: bool
+    fate: Fate
 
 
 class Tick(Value):
@@ -62,24 +71,25 @@ def chart(attempts: Sequence[AttemptRecord]) -> Chart | None:
     def y(speedup: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * speedup / top, 1)
 
-    marks, points, best = [], [], 0.0
-    for attempt in attempts:
-        measurement = timed.get(attempt.number)
-        if measurement is None:
-            marks.append(Mark(x=x(attempt.number), y=y(0), attempt=attempt.number, label=_fate(attempt), passed=False))
-            continue
-        label = f"attempt {attempt.number}: {measurement.speedup:.2f}× ({measurement.basis.value})"
-        marks.append(
-            Mark(x=x(attempt.number), y=y(measurement.speedup), attempt=attempt.number, label=label, passed=True)
-        )
+    points, best = [], 0.0
+    for number, measurement in sorted(timed.items()):
         if best:
-            points.append((x(attempt.number), y(best)))
+            points.append((x(number), y(best)))
         best = max(best, measurement.speedup)
-        points.append((x(attempt.number), y(best)))
+        points.append((x(number), y(best)))
     points.append((float(WIDTH - RIGHT), y(best)))
     return Chart(
         basis=next(iter(timed.values())).basis,
-        marks=tuple(marks),
+        marks=tuple(
+            Mark(
+                x=x(attempt.number),
+                y=y(timed[attempt.number].speedup if attempt.number in timed else 0),
+                attempt=attempt.number,
+                label=_label(attempt),
+                fate=_fate(attempt),
+            )
+            for attempt in attempts
+        ),
         best=" ".join(f"{across},{down}" for across, down in points),
         speedups=tuple(Tick(at=y(part * step), label=f"{part * step:g}×") for part in range(parts + 1)),
         attempts=tuple(Tick(at=x(n), label=str(n)) for n in range(0, last + 1, max(1, math.ceil((last + 1) / 12)))),
@@ -87,10 +97,21 @@ def chart(attempts: Sequence[AttemptRecord]) -> Chart | None:
     )
 
 
-def _fate(attempt: AttemptRecord) -> str:
-    if attempt.verdict is not None:
-        return f"attempt {attempt.number}: {attempt.verdict.status.value.replace('_', ' ')}"
-    return f"attempt {attempt.number}: {'no kernel' if attempt.candidate is None else 'being evaluated'}"
+def _fate(attempt: AttemptRecord) -> Fate:
+    if attempt.measurement is not None:
+        return Fate.PASSED
+    pending = attempt.candidate is not None and (attempt.verdict is None or attempt.verdict.passed)
+    return Fate.PENDING if pending else Fate.FAILED
+
+
+def _label(attempt: AttemptRecord) -> str:
+    if attempt.measurement is not None:
+        said = f"{attempt.measurement.speedup:.2f}× ({attempt.measurement.basis.value})"
+    elif attempt.verdict is not None:
+        said = attempt.verdict.status.value.replace("_", " ")
+    else:
+        said = "no kernel" if attempt.candidate is None else "being evaluated"
+    return f"attempt {attempt.number}: {said}"
 
 
 def _step(highest: float) -> float:

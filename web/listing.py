@@ -58,8 +58,9 @@ def listings(attempt: AttemptRecord) -> tuple[Listing, ...]:
 @cache
 def highlight_css() -> str:
     """Return the style sheet of highlighted source, for light and dark."""
-    light = HtmlFormatter(style="xcode").get_style_defs(".code")  # type: ignore[no-untyped-call] - the stubs give it no types
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".code")  # type: ignore[no-untyped-call] - likewise
+    # The stubs give `get_style_defs` no types.
+    light = HtmlFormatter(style="xcode").get_style_defs(".code")  # type: ignore[no-untyped-call]
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".code")  # type: ignore[no-untyped-call]
     return f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
 
 

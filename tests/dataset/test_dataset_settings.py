@@ -27,7 +27,7 @@ def test_file_then_environment_then_argument(tmp_path, monkeypatch):
 def test_the_doctor_is_told_where_the_database_is_or_what_to_do(tmp_path, monkeypatch):
     found = database_finding()
     assert found.ok
-    assert found.detail.endswith("kernelwright.db")
+    assert found.detail == str(default_database())
     monkeypatch.setenv("KERNELWRIGHT_DATABASE_URL", f"sqlite:///{tmp_path}")
     missing = database_finding()
     assert not missing.ok

@@ -15,10 +15,21 @@ from dataset.archive import Archive
 from dataset.values import Message, Operator, RunConfig, RunRecord, RunState, Trace, TraceKind
 from sandbox.values import Basis, Candidate, Diagnostic, Finding, Language, Launch, SourceFile
 from tasks.errors import UserError
-from tasks.values import Axis, Direction, DType, InputSpec, Provenance, Purpose, ReferenceForm, Task, Visibility, Workload
+from tasks.values import (
+    Axis,
+    Direction,
+    DType,
+    InputSpec,
+    Provenance,
+    Purpose,
+    ReferenceForm,
+    Task,
+    Visibility,
+    Workload,
+)
 from verifier.values import Check, Evidence, EvidenceTier, Measurement, Status, Verdict, WorkloadTiming
-from web.app import create_app
 from web.address import listen
+from web.app import create_app
 
 SOFTMAX = """import torch
 
@@ -93,7 +104,9 @@ def make_verdict(candidate: Candidate, status: Status = Status.PASSED) -> Verdic
     checks = [
         Check(name="build", passed=True, detail="24 registers, no spills"),
         Check(name="shape", workload="public-0", passed=True),
-        Check(name="values[normal]", workload="public-0", passed=True, detail="largest error 2.4e-07 of 1.2e-05 allowed"),
+        Check(
+            name="values[normal]", workload="public-0", passed=True, detail="largest error 2.4e-07 of 1.2e-05 allowed"
+        ),
         Check(
             name="values[large]",
             workload="rows=7,cols=129",
