@@ -29,7 +29,7 @@ def task_from_probe(name: str, source: str, probed: ProbeResult) -> Task:
     bench = _workload(probed.default, Visibility.PUBLIC, Purpose.BENCH)
     return Task(
         slug=slug_of(name),
-        title=_title(source, name),
+        title=_title(source, probed.entry) or name,
         source=source,
         form=probed.form,
         entry=probed.entry,
@@ -54,7 +54,9 @@ def _workload(sizes: ProbedSizes, visibility: Visibility, purpose: Purpose) -> W
     )
 
 
-def _title(source: str, name: str) -> str:
-    """Return the first line of the file's docstring, or else `name`."""
-    docstring = ast.get_docstring(parse_source(source))
-    return docstring.splitlines()[0].strip() if docstring else name
+def _title(source: str, entry: str) -> str:
+    """Return the first line of the docstring of the op, or of the file; empty when there is none."""
+    tree = parse_source(source)
+    defined = (node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == entry)
+    docstrings = (ast.get_docstring(node) for node in (*defined, tree))
+    return next((text.splitlines()[0].strip() for text in docstrings if text), "")

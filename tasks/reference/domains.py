@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -31,10 +31,11 @@ def find_kinds(reference: Reference, specs: tuple[InputSpec, ...], examples: Ten
     UserError
         No kind of values works for an input or a parameter.
     """
+    received = [s for s in specs if s.role is not Role.BUFFER or _is_read(reference, examples, s.name)]
+    if _all_real_at_once(reference, received, examples):
+        return {spec.name: _stated_kind(spec, examples[spec.name]) or DomainKind.REAL for spec in received}
     kinds: dict[str, DomainKind] = {}
-    for spec in specs:
-        if spec.role is Role.BUFFER and not _is_read(reference, examples, spec.name):
-            continue
+    for spec in received:
         kind = _kind(reference, spec, examples)
         if kind is not None:
             kinds[spec.name] = kind
@@ -73,15 +74,34 @@ def index_bound(reference: Reference, tensors: Tensors, name: str, seen: int) ->
     return high
 
 
-def _kind(reference: Reference, spec: InputSpec, examples: Tensors) -> DomainKind | None:
-    example = examples[spec.name]
+def _all_real_at_once(reference: Reference, specs: Sequence[InputSpec], examples: Tensors) -> bool:
+    """Try real numbers in every tensor that could hold them: one run settles the usual case, however many there are."""
+    generator = torch.Generator().manual_seed(_SEED)
+    tensors = dict(examples)
+    for spec in specs:
+        kind = _stated_kind(spec, examples[spec.name]) or DomainKind.REAL
+        if kind is not DomainKind.INDEX:
+            tensors[spec.name] = _drawn(examples[spec.name], Domain(kind=kind), generator)
+    return _all_finite(_results(reference, tensors))
+
+
+def _stated_kind(spec: InputSpec, example: torch.Tensor) -> DomainKind | None:
+    """Return the kind that the element type and the example values tell, without running anything."""
     if example.dtype is torch.bool:
         return DomainKind.MASK
     if not spec.dtype.is_floating:
         return DomainKind.REAL if _least(example) < 0 else DomainKind.INDEX
-    if set(example.unique().tolist()) == {0, 1} and example.numel() >= _FEW:
-        usable = spec.role is not Role.BUFFER or _stays_finite(reference, examples, spec, DomainKind.MASK)
-        return DomainKind.MASK if usable else None
+    if example.numel() >= _FEW and set(example.unique().tolist()) == {0, 1}:
+        return DomainKind.MASK
+    return None
+
+
+def _kind(reference: Reference, spec: InputSpec, examples: Tensors) -> DomainKind | None:
+    example = examples[spec.name]
+    stated = _stated_kind(spec, example)
+    if stated is not None:
+        kept = spec.role is Role.BUFFER and spec.dtype.is_floating
+        return None if kept and not _stays_finite(reference, examples, spec, stated) else stated
     if not _all_finite(_results(reference, examples)) or (spec.role is Role.INPUT and _least(example) < 0):
         return DomainKind.REAL
     return next((kind for kind in _REAL_KINDS if _stays_finite(reference, examples, spec, kind)), None)
@@ -132,5 +152,5 @@ def _all_finite(results: tuple[torch.Tensor, ...] | None) -> bool:
     return results is not None and all(bool(torch.isfinite(result).all()) for result in results)
 
 
-def _least(tensor: torch.Tensor) -> int:
-    return int(tensor.min()) if tensor.numel() else 0
+def _least(tensor: torch.Tensor) -> float:
+    return float(tensor.min()) if tensor.numel() else 0.0

@@ -76,6 +76,12 @@ def test_a_task_of_one_size_is_verified_hidden_too(source_file):
     assert len({w.name for w in verify}) == 2
 
 
+def test_the_title_is_the_docstring_of_the_op_or_of_the_file_or_the_name():
+    op = 'def op(x):\n    """Doubles.\n\n    Slowly.\n    """\n'
+    titles = [task_from_probe("name", text, CannedProber().probe("")).title for text in (SOURCE + op, SOURCE, "n = 1")]
+    assert titles == ["Doubles.", "Doubles numbers.", "name"]
+
+
 @pytest.mark.parametrize(("name", "slug"), [("Soft Max", "soft-max"), ("a_b-1", "a_b-1"), ("ß", "task")])
 def test_slugs_have_plain_letters(name, slug):
     assert slug_of(name) == slug
