@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from sandbox.values import Execution, ExitState, Launch
+from sandbox.values import Execution, ExitState, Launch, Tensor
 from tasks.values import Visibility
 from verifier.draws import Draw
 from verifier.tensors import same_bits, to_float64
@@ -46,8 +46,9 @@ def judge(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> I
     yield ended(draw, execution)
     yield _form(draw, execution)
     yield _arguments_untouched(draw, execution)
-    yield _worked_on_device(draw, execution, kernels)
+    yield _launched(draw, execution, kernels)
     yield values(draw, execution)
+    yield _stored(draw, execution, kernels)
 
 
 def check(draw: Draw, name: str, failure: Status | None, detail: str) -> Check:
@@ -109,22 +110,34 @@ def _arguments_untouched(draw: Draw, execution: Execution) -> Check:
     return check(draw, "arguments", None, "bit for bit as before")
 
 
-def _worked_on_device(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
-    """At least one of the candidate's own kernels ran, and wrote the outputs where stores were counted."""
+def _launched(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+    """Check that at least one of the candidate's own kernels ran."""
     if not any(tensor.data for tensor in draw.native):
         return check(draw, "launches", None, "nothing to compute: the outputs are empty")
     if kernels is None:
         return check(draw, "launches", None, "not observed: a real GPU does not tell what was launched")
-    own = [launch for launch in execution.launches if launch.kernel in kernels]
+    own = _own(execution, kernels)
     if not own:
         detail = "no kernel of the candidate was launched, so something else made the outputs"
         return check(draw, "launches", Status.CHEATING, detail)
-    written = _written_bytes(own)
-    needed = sum(_non_zero_bytes(draw, number) for number in range(len(draw.native)))
-    if written is not None and written < _DEVICE_SHARE * needed:
-        detail = f"the kernels wrote {written:.0f} bytes, the outputs hold {needed} that are not zero"
-        return check(draw, "launches", Status.CHEATING, detail)
     return check(draw, "launches", None, f"{len(own)}: " + ", ".join(dict.fromkeys(launch.kernel for launch in own)))
+
+
+def _stored(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+    """Check that the kernels wrote the outputs, whose values are already known to be right.
+
+    A kernel that wrote too little and gave wrong values is merely wrong; right values need an author.
+    """
+    written = _written_bytes(_own(execution, kernels or frozenset()))
+    if kernels is None or written is None:
+        return check(draw, "stores", None, "not counted")
+    needed = sum(_non_zero_bytes(tensor) for tensor in draw.native)
+    detail = f"the kernels wrote {written:.0f} bytes, the outputs hold {needed} that are not zero"
+    return check(draw, "stores", Status.CHEATING if written < _DEVICE_SHARE * needed else None, detail)
+
+
+def _own(execution: Execution, kernels: frozenset[str]) -> list[Launch]:
+    return [launch for launch in execution.launches if launch.kernel in kernels]
 
 
 def _written_bytes(launches: list[Launch]) -> float | None:
@@ -137,8 +150,7 @@ def _written_bytes(launches: list[Launch]) -> float | None:
     )
 
 
-def _non_zero_bytes(draw: Draw, number: int) -> int:
-    tensor = draw.native[number]
+def _non_zero_bytes(tensor: Tensor) -> int:
     return int(np.count_nonzero(to_float64(tensor))) * tensor.dtype.itemsize
 
 

@@ -7,10 +7,12 @@ import pytest
 from sandbox.devices import parse_device
 from sandbox.values import Candidate, Language, SourceFile
 from tasks.loading import library_task
-from verifier.values import Status
+from verifier.bench import bench
+from verifier.values import Status, Verdict
 from verifier.verify import verify
 
 BROKEN = Path(__file__).with_name("broken")
+CHEATS = Path(__file__).with_name("cheats")
 
 FAULTS = {
     "relu": {Status.WRONG_VALUES, Status.LAUNCH_ERROR},
@@ -28,21 +30,50 @@ FAULTS = {
 }
 
 
-def _candidate(slug: str, name: str) -> Candidate:
-    text = (BROKEN / name).read_text(encoding="utf-8")
-    entry = "backward" if slug.endswith("backward") else "forward"
-    return Candidate(language=Language.CUDA, files=(SourceFile(name="kernel.cu", text=text),), entry=entry)
+def _candidate(path: Path) -> Candidate:
+    entry = "backward" if path.stem.startswith("softmax_backward") else "forward"
+    file = SourceFile(name="kernel.cu", text=path.read_text(encoding="utf-8"))
+    return Candidate(language=Language.CUDA, files=(file,), entry=entry)
+
+
+def _verdict(slug: str, path: Path) -> Verdict:
+    return verify(library_task(slug), _candidate(path), parse_device("sim:h100"), seed=20)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", FAULTS)
 def test_a_right_kernel_passes(slug):
-    verdict = verify(library_task(slug), _candidate(slug, f"{slug}.cu"), parse_device("sim:h100"), seed=20)
+    verdict = _verdict(slug, BROKEN / f"{slug}.cu")
     assert verdict.status is Status.PASSED, verdict.checks[-1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", FAULTS)
 def test_its_broken_copy_fails_with_the_faults_own_status(slug):
-    verdict = verify(library_task(slug), _candidate(slug, f"{slug}_broken.cu"), parse_device("sim:h100"), seed=20)
+    verdict = _verdict(slug, BROKEN / f"{slug}_broken.cu")
     assert verdict.status in FAULTS[slug], verdict.checks[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("host_loop", Status.CHEATING),
+        ("kept_result", Status.WRONG_VALUES),
+        ("stale_memory", Status.WRONG_VALUES),
+        ("workspace_honest", Status.PASSED),
+    ],
+)
+def test_a_cheat_is_found_and_its_honest_look_alike_passes(name, status):
+    verdict = _verdict("relu", CHEATS / f"{name}.cu")
+    assert verdict.status is status, verdict.checks[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", FAULTS)
+def test_a_right_kernel_has_a_modelled_time_above_the_floor(slug):
+    measurement = bench(library_task(slug), _candidate(BROKEN / f"{slug}.cu"), parse_device("sim:h100"), seed=20)
+    for timing in measurement.timings:
+        assert timing.floor_us < timing.median_us
+        assert 0.02 < timing.speedup < 50
+        assert timing.launches

@@ -37,7 +37,7 @@ def test_a_right_kernel_passes_with_figures_for_every_stage(make_task, judge):
     assert set(verdict.seconds) == {"guard", "build", "oracle", "candidate", "judge"}
     assert all(check.passed for check in verdict.checks)
     names = {check.name for check in verdict.checks}
-    assert {"guard", "build", "outputs", "arguments", "launches", "determinism", "controls"} <= names
+    assert {"guard", "build", "outputs", "arguments", "launches", "stores", "determinism", "controls"} <= names
     assert {"values[normal]", "values[large]", "values[impulses]"} <= names
 
 
@@ -171,6 +171,8 @@ def test_a_decoy_launch_that_wrote_next_to_nothing_is_cheating(make_task, judge)
         kernel="fake_kernel", grid=(1, 1, 1), block=(1, 1, 1), dynamic_shared=0, counters={"global_store_bytes": 4.0}
     )
     assert judge(make_task(), _laboratory(launches=(decoy,))).status is Status.CHEATING
+    wrong = _laboratory(lambda call: (call.arguments[0] * 2,), launches=(decoy,))
+    assert judge(make_task(), wrong).status is Status.WRONG_VALUES
 
 
 def test_a_real_gpu_gives_no_schedule_and_is_not_asked_for_launches(make_task, judge):
