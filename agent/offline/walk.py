@@ -1,0 +1,163 @@
+"""The lines of one walk over elements, shared by every skeleton."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.offline.kernel import KernelWriter
+from agent.offline.passes import Pass, RowProgram
+from agent.offline.stages import Output, Reduction
+
+FUNCTORS = {"sum": "a + b", "max": "maximum(a, b)", "min": "minimum(a, b)", "prod": "a * b"}
+"""How each kind of reduction combines two values."""
+
+_IDENTITIES = {
+    ("sum", "int64_t"): "0",
+    ("prod", "int64_t"): "1",
+    ("max", "int64_t"): "INT64_MIN",
+    ("min", "int64_t"): "INT64_MAX",
+    ("sum", "float"): "0.0f",
+    ("prod", "float"): "1.0f",
+    ("max", "float"): "-INFINITY",
+    ("min", "float"): "INFINITY",
+    ("sum", "double"): "0.0",
+    ("prod", "double"): "1.0",
+    ("max", "double"): "-INFINITY",
+    ("min", "double"): "INFINITY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Lines of one step: before the elements of a vector, for each element, after them."""
+
+    before: tuple[str, ...]
+    inside: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepText:
+    """Lines of one pass."""
+
+    before: tuple[str, ...]
+    """Per-row values, and the accumulators' first values."""
+    walk: Walk
+    after: tuple[str, ...]
+    """Combining the accumulators over the group; `GROUP_WIDTH` stands for its width."""
+    stores: bool
+    """Whether the walk writes to memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramText:
+    """Lines of a row program."""
+
+    kept: tuple[str, ...]
+    """Declarations of what stays in registers."""
+    passes: tuple[StepText, ...]
+    final: tuple[str, ...]
+    row_stores: tuple[str, ...]
+
+
+def identity_of(reduction: Reduction) -> str:
+    """Return the value that a reduction starts from."""
+    return _IDENTITIES[reduction.op, reduction.c_type]
+
+
+def vector_walk(writer: KernelWriter, step: Pass, vector: str = "VECTOR") -> Walk:
+    """Return a walk that loads and stores `vector` elements at once along `column`, starting at `start`."""
+    renamed = {"column": "start"}
+    before = writer.declare_digits("column", "start")
+    inside: list[str] = []
+    after: list[str] = []
+    for term in sorted({*step.terms, *step.recalled}):
+        if term in step.recalled:
+            c_type = writer.stage.terms[term].c_type
+            inside.append(f"const {c_type} t{term} = t{term}_kept[item * {vector} + j];")
+        elif writer.is_vector_load(term, "column"):
+            load = writer.stage.terms[term]
+            address = writer.address(load.steps, renamed)
+            before.append(f"const auto t{term}_pack = load_pack<{vector}>({writer.names[load.tensor]} + {address});")
+            inside.append(writer.line(term, f"to_compute(t{term}_pack.value[j])"))
+        elif writer.is_value(term):
+            inside.append(writer.line(term))
+    inside += [f"t{term}_kept[item * {vector} + j] = t{term};" for term in step.kept]
+    inside += [_accumulate(writer, reduction) for reduction in step.reductions]
+    for output in step.outputs:
+        _write(writer, output, vector, (before, inside, after))
+    advance = writer.advance_digits("column", "start", "column", "j")
+    inside = [line for line in advance if any(_mentions(other, line) for other in (*inside, *advance))] + inside
+    return Walk(tuple(before), tuple(inside), tuple(after))
+
+
+def scalar_walk(writer: KernelWriter, step: Pass) -> Walk:
+    """Return a walk over single elements at `column`."""
+    inside = writer.declare_digits("column", "column")
+    inside += [writer.line(term) for term in step.terms if writer.is_value(term)]
+    inside += [_accumulate(writer, reduction) for reduction in step.reductions]
+    inside += [store(writer, output) for output in step.outputs]
+    return Walk((), tuple(inside), ())
+
+
+def program_text(writer: KernelWriter, program: RowProgram, *, serial: bool = False) -> ProgramText:
+    """Return the lines of every pass of a row program."""
+    kept = [
+        f"{writer.stage.terms[term].c_type} t{term}_kept[ITEMS * VECTOR];"
+        for step in program.passes
+        for term in step.kept
+    ]
+    passes = tuple(step_text(writer, step, serial=serial) for step in program.passes)
+    final = tuple(writer.line(term) for term in program.final_terms)
+    stores = tuple(store(writer, output) for output in program.row_outputs)
+    return ProgramText(tuple(kept), passes, final, stores)
+
+
+def step_text(writer: KernelWriter, step: Pass, *, serial: bool = False) -> StepText:
+    """Return the lines of one pass."""
+    before = [writer.line(term) for term in step.per_row]
+    before += [f"{r.c_type} {writer.reduced(r)} = {identity_of(r)};" for r in step.reductions]
+    after = []
+    for reduction in step.reductions:
+        name, functor = writer.reduced(reduction), reduction.op.capitalize()
+        after.append(f"{name} = reduce_group<GROUP_WIDTH>({name}, {functor}{{}});")
+    walk = scalar_walk(writer, step) if serial else vector_walk(writer, step)
+    return StepText(tuple(before), walk, tuple(after), bool(step.outputs))
+
+
+def store(writer: KernelWriter, output: Output) -> str:
+    """Return the statement that writes one element of an output."""
+    target = f"{writer.names[output.tensor]}[{writer.address(output.steps)}]"
+    return f"{target} = from_compute<{writer.storage(output.tensor)}>({writer.name(output.term)});"
+
+
+def stored_as_vector(writer: KernelWriter, output: Output) -> bool:
+    """Whether an output's elements lie together along `column`."""
+    digits = writer.groups["column"].digits
+    return bool(digits) and any(step.digit == digits[-1].name and step.stride.is_one for step in output.steps)
+
+
+def _mentions(line: str, declaration: str) -> bool:
+    """Whether a line other than the declaration itself uses the variable that it declares."""
+    variable = declaration.split(" = ", 1)[0].rsplit(" ", 1)[1]
+    return line != declaration and re.search(rf"\b{variable}\b", line) is not None
+
+
+def _accumulate(writer: KernelWriter, reduction: Reduction) -> str:
+    name, value = writer.reduced(reduction), writer.name(reduction.operand)
+    if reduction.op in ("max", "min"):
+        return f"{name} = {reduction.op}imum({name}, {value});"
+    return f"{name} {'+=' if reduction.op == 'sum' else '*='} {value};"
+
+
+def _write(writer: KernelWriter, output: Output, vector: str, lines: Sequence[list[str]]) -> None:
+    before, inside, after = lines
+    if not stored_as_vector(writer, output):
+        inside.append(store(writer, output))
+        return
+    name, kind = writer.names[output.tensor], writer.storage(output.tensor)
+    before.append(f"Pack<{kind}, {vector}> {name}_pack;")
+    inside.append(f"{name}_pack.value[j] = from_compute<{kind}>({writer.name(output.term)});")
+    after.append(f"store_pack({name} + {writer.address(output.steps, {'column': 'start'})}, {name}_pack);")
