@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -24,25 +23,33 @@ _SEED = 0
 class Instance:
     """The op made ready: a model (module form) and the arguments that the source states."""
 
-    function: Any
     model: torch.nn.Module | None
     arguments: Arguments
 
+    @property
     def inputs(self) -> dict[str, torch.Tensor]:
-        """Return the example tensors by name; other arguments stay as the source states them."""
-        return {name: value for name, value in self.arguments.named().items() if isinstance(value, torch.Tensor)}
+        """Example tensors by name."""
+        return self.arguments.tensors()
 
+    @property
     def parameters(self) -> dict[str, torch.Tensor]:
-        """Return the model's parameters by dotted name."""
+        """The model's parameters by dotted name."""
         return dict(self.model.named_parameters()) if self.model is not None else {}
 
+    @property
     def buffers(self) -> dict[str, torch.Tensor]:
-        """Return the model's buffers by dotted name."""
+        """The model's buffers by dotted name."""
         return dict(self.model.named_buffers()) if self.model is not None else {}
 
 
 class Op:
-    """The op that a source states, at one setting of its constants."""
+    """The op that a source states, at one setting of its constants.
+
+    Attributes
+    ----------
+    shaped
+        The op with tensors that have sizes and types but no memory, where the source allows it.
+    """
 
     def __init__(self, source: str, form: ReferenceForm, entry: str, constants: Mapping[str, int]) -> None:
         self._form = form
@@ -51,15 +58,7 @@ class Op:
         self._faking = FakeTensorMode(allow_non_fake_inputs=True)
         if not callable(getattr(self._module, entry, None)):
             raise UserError(f"the reference defines no '{entry}'")
-
-    @cached_property
-    def shaped(self) -> Instance:
-        """The op with tensors that have sizes and types but no memory, where the source allows it."""
-        try:
-            with self.shapes_only():
-                return self._instance()
-        except UserError:
-            return self._instance()
+        self.shaped = self._shaped()
 
     @cached_property
     def model(self) -> torch.nn.Module | None:
@@ -68,8 +67,7 @@ class Op:
 
     def example_inputs(self) -> dict[str, torch.Tensor]:
         """Draw the source's example inputs, with values."""
-        arguments = self._bind(self.model)
-        return Instance(None, None, arguments).inputs()
+        return self._bind(self.model).tensors()
 
     @contextmanager
     def shapes_only(self) -> Iterator[None]:
@@ -110,9 +108,9 @@ class Op:
         """
         stated = self.shaped
         self._check_names(tensors, stated)
-        bound = stated.arguments.rebound({name: tensors[name] for name in stated.inputs()})
+        bound = stated.arguments.rebound({name: tensors[name] for name in stated.inputs})
         model = stated.model if shapes_only else self.model
-        state = {name: tensors[name] for name in tensors if name not in stated.inputs()}
+        state = {name: tensors[name] for name in tensors if name not in stated.inputs}
         torch.manual_seed(seed)
         with ExitStack() as stack:
             stack.enter_context(blame_reference("when called"))
@@ -126,17 +124,28 @@ class Op:
         return self._flat(results)
 
     def _check_names(self, tensors: Mapping[str, torch.Tensor], stated: Instance) -> None:
-        needed = stated.inputs().keys() | stated.parameters().keys()
+        needed = stated.inputs.keys() | stated.parameters.keys()
         missing = sorted(needed - tensors.keys())
-        unknown = sorted(tensors.keys() - needed - stated.buffers().keys())
+        unknown = sorted(tensors.keys() - needed - stated.buffers.keys())
         if missing:
             raise UserError(f"the reference also needs the tensors {', '.join(missing)}")
         if unknown:
             raise UserError(f"the reference has no tensors named {', '.join(unknown)}")
 
+    def _shaped(self) -> Instance:
+        try:
+            with self.shapes_only():
+                return self._instance()
+        except UserError:
+            return self._instance()
+
     def _instance(self) -> Instance:
         model = self._build()
-        return Instance(getattr(self._module, self._entry), model, self._bind(model))
+        made = Instance(model, self._bind(model))
+        twice = sorted(made.inputs.keys() & (made.parameters.keys() | made.buffers.keys()))
+        if twice:
+            raise UserError(f"an input and a parameter or buffer are both called '{twice[0]}': rename the input")
+        return made
 
     def _build(self) -> torch.nn.Module | None:
         if self._form is not ReferenceForm.MODULE:

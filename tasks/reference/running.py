@@ -63,9 +63,9 @@ class Reference:
         """
         stated = self._op.shaped
         return (
-            *(_spec(name, tensor, Role.INPUT) for name, tensor in stated.inputs().items()),
-            *(_spec(name, tensor, Role.PARAMETER) for name, tensor in stated.parameters().items()),
-            *(_spec(name, tensor, Role.BUFFER) for name, tensor in stated.buffers().items()),
+            *(_spec(name, tensor, Role.INPUT) for name, tensor in stated.inputs.items()),
+            *(_spec(name, tensor, Role.PARAMETER) for name, tensor in stated.parameters.items()),
+            *(_spec(name, tensor, Role.BUFFER) for name, tensor in stated.buffers.items()),
         )
 
     def examples(self) -> dict[str, torch.Tensor]:

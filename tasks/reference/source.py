@@ -119,6 +119,10 @@ class Arguments:
                 named[name] = value
         return named
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the values that are tensors by name; the others are part of the op."""
+        return {name: value for name, value in self.named().items() if isinstance(value, torch.Tensor)}
+
     def rebound(self, values: Mapping[str, object]) -> inspect.BoundArguments:
         """Return the same call with other values; a name that `values` lacks keeps its example value."""
         now = self.named() | dict(values)

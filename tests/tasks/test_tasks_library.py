@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tasks.loading import library
-from tasks.reference import Reference
+from tasks.reference import Reference, probe
 from tasks.reference.domains import draw
 from tasks.values import Direction, Domain, InputSpec, Precision, Purpose, Task, Visibility, Workload
 
@@ -40,6 +40,15 @@ def test_loading_the_library_imports_no_torch():
 def test_manifest_states_the_tensors_that_the_reference_has_at_every_workload(task):
     for workload in task.workloads:
         assert bare(workload.inputs) == bare(reference(task, workload).specs())
+
+
+@TASKS
+def test_manifest_states_the_axes_and_domains_that_a_probe_finds(task):
+    probed = probe(task.source)
+    assert (probed.form, probed.entry) == (task.form, task.entry)
+    assert [axis.name for axis in probed.axes] == [axis.name for axis in task.axes]
+    stated = next(w for w in task.workloads if w.axes == probed.default.axes)
+    assert stated.inputs == probed.default.inputs
 
 
 @TASKS

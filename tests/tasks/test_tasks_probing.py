@@ -219,6 +219,10 @@ def test_a_source_that_looks_at_values_is_probed_with_values():
     assert {spec_of(s, "x").shape[0] for s in probed.varied} > {1}
 
 
+WITH_X_TWICE = SOFTMAX.replace(
+    "    def forward",
+    "    def __init__(self):\n        super().__init__()\n        self.x = nn.Parameter(torch.ones(1))\n\n    def forward",
+)
 PLAIN = "import torch\ndef get_inputs():\n    return [torch.rand(3)]\n"
 
 
@@ -240,6 +244,7 @@ PLAIN = "import torch\ndef get_inputs():\n    return [torch.rand(3)]\n"
         (PLAIN + "def f(x):\n    return torch.dropout(x, 0.5, True)\n", "is random"),
         (PLAIN + "def f(x):\n    return x.to(torch.complex64)\n", "element type complex64"),
         (PLAIN + "raise SystemExit(1)\n", "when its file is executed .*SystemExit: 1"),
+        (WITH_X_TWICE, "an input and a parameter or buffer are both called 'x'"),
         (PLAIN + "class A(torch.nn.Module): pass\nclass B(torch.nn.Module): pass\n", "several nn.Module classes"),
     ],
 )
