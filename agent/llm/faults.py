@@ -56,21 +56,25 @@ def translated(client: OpenAI, model: str, base_url: str) -> Iterator[None]:
 
 
 def _refused(client: OpenAI, error: openai.APIStatusError, model: str, base_url: str) -> Exception:
-    """Return what a 4xx means: this prompt, the model's name (some servers say 400), or the whole request."""
+    """Return what a 4xx means: this one prompt, or every request; some servers say 400 to a model's wrong name."""
     if error.code in _TOO_LONG | _POLICY:
         return ReplyError(Problem.REFUSED, _sentence(error))
+    text = f"{base_url} refuses the request ({error.status_code}): {_sentence(error)}"
     offered = offered_models(client)
     if offered and model not in offered:
-        return UserError(_unknown_model(client, model, base_url))
-    return UserError(f"{base_url} refuses the request ({error.status_code}): {_sentence(error)}")
+        text += f"; the model {model} is not among those that it offers: {_shown(offered)}"
+    return UserError(text)
 
 
 def _unknown_model(client: OpenAI, model: str, base_url: str) -> str:
     offered = offered_models(client)
     if not offered:
         return f"{base_url} does not know the model {model}, or is no OpenAI-compatible endpoint"
-    shown = ", ".join(offered[:SHOWN_MODELS]) + (", ..." if len(offered) > SHOWN_MODELS else "")
-    return f"{base_url} does not know the model {model}; it offers {shown}"
+    return f"{base_url} does not know the model {model}; it offers {_shown(offered)}"
+
+
+def _shown(models: tuple[str, ...]) -> str:
+    return ", ".join(models[:SHOWN_MODELS]) + (", ..." if len(models) > SHOWN_MODELS else "")
 
 
 def offered_models(client: OpenAI) -> tuple[str, ...]:

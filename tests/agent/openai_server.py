@@ -101,7 +101,8 @@ class ScriptedEndpoint:
     """The endpoint; a context manager that listens on a free port of the loopback interface.
 
     `script` is a sequence of answers, or a function of the request's body. `models` is what `/models` lists; None
-    makes it answer 404. With `key`, every other key is refused with 401.
+    makes it answer 404. With `key`, every other key is refused with 401. A model that is not listed is refused with
+    404, unless `strict` is False.
     """
 
     def __init__(self, script: Script, *, models: Sequence[str] | None = ("scripted",), key: str | None = None) -> None:
@@ -109,6 +110,7 @@ class ScriptedEndpoint:
         self._script = script
         self._models = models
         self._key = key
+        self._strict = strict
         self._lock = threading.Lock()
         endpoint = self
 
@@ -143,7 +145,7 @@ class ScriptedEndpoint:
         with self._lock:
             self.requests.append(body)
             position = len(self.requests) - 1
-        if self._models is not None and body["model"] not in self._models:
+        if self._strict and self._models is not None and body["model"] not in self._models:
             return failure(404, f"The model `{body['model']}` does not exist", code="model_not_found")
         if callable(self._script):
             return self._script(body)

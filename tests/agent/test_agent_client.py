@@ -133,13 +133,15 @@ def test_an_unknown_model_names_those_that_are_offered():
         propose(endpoint)
 
 
-def test_an_unknown_model_behind_a_400_is_recognised():
-    def refuse(body):
-        return failure(400, "no such engine")
+@pytest.mark.parametrize(
+    ("models", "ending"),
+    [(None, "no such engine$"), (("large",), "no such engine; the model scripted is not among .* large$")],
+)
+def test_a_400_is_told_with_the_models_that_are_offered(models, ending: str):
 
     with (
-        ScriptedEndpoint(refuse, models=None) as endpoint,
-        pytest.raises(UserError, match=r"refuses the request \(400\): no such engine"),
+        ScriptedEndpoint([failure(400, "no such engine")], models=models, strict=False) as endpoint,
+        pytest.raises(UserError, match=rf"refuses the request \(400\): {ending}"),
     ):
         propose(endpoint)
 

@@ -105,6 +105,7 @@ def reference_shape(archive: Archive, settings) -> list[object]:
     return shape(archive.attempts(run.id))
 
 
+@pytest.mark.slow
 def test_a_worker_takes_a_run_and_a_killed_ones_run_goes_on(broker, archive, settings, start_worker):
     expected = reference_shape(archive, settings)
     run = submit_run(archive, sample_config(), app=make_celery())
@@ -119,6 +120,7 @@ def test_a_worker_takes_a_run_and_a_killed_ones_run_goes_on(broker, archive, set
     assert shape(archive.attempts(run.id)) == expected
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_stop_leaves_the_run_for_the_next(broker, archive, start_worker):
     run = submit_run(archive, sample_config(), app=make_celery())
     first = start_worker(seconds=0.5)

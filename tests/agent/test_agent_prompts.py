@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from agent.feedback import feedback_for
 from agent.llm.prompts import FOLDER, clip, describe_tensor, fence, messages_for, render
-from agent.llm.reply import blocks
+from agent.llm.reply import blocks, candidate_from
 from agent.redaction import public_task
 from agent.scripted import ScriptedEvaluator
 from agent.values import Parent, ProposalRequest
 from dataset.values import Operator
+from sandbox.build import build
 from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, Task
 from tests.agent.samples import candidate, kernel, sample_task
+from verifier.guard import inspect
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -72,7 +74,7 @@ def test_a_prompt_is_as_it_was_agreed(name: str):
 def test_there_is_a_snapshot_of_every_prompt_and_no_other():
     assert {path.stem for path in SNAPSHOTS.glob("*.txt")} == set(prompts())
     operators = {operator.value for operator in Operator}
-    assert {path.stem for path in FOLDER.glob("*.jinja")} == operators | {"system", "feedback", "_task"}
+    assert {path.stem for path in FOLDER.glob("*.jinja")} == operators | {"system", "feedback", "_task", "_example"}
 
 
 def test_a_name_that_is_missing_is_an_error():
@@ -82,6 +84,14 @@ def test_a_name_that_is_missing_is_an_error():
 
 def test_a_prompt_never_names_hidden_sizes():
     assert all("7919" not in text for text in prompts().values())
+
+
+def test_the_example_builds_and_breaks_no_rule():
+    shown = next(block for block in blocks(prompts()["system"]) if block.tag == "cuda")
+    example = candidate_from(fence(shown.text, "cuda"), "forward")
+    assert inspect(example) == ()
+    built = build(example, "sm_90")
+    assert [kernel.spill_stores for kernel in built.kernels] == [0]
 
 
 @pytest.mark.parametrize(
