@@ -105,7 +105,14 @@ class ScriptedEndpoint:
     404, unless `strict` is False.
     """
 
-    def __init__(self, script: Script, *, models: Sequence[str] | None = ("scripted",), key: str | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        models: Sequence[str] | None = ("scripted",),
+        key: str | None = None,
+        strict: bool = True,
+    ) -> None:
         self.requests: list[dict[str, Any]] = []
         self._script = script
         self._models = models
