@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, ValidationError, model_validator
 
 from sandbox.build.expressions import ExpressionError, evaluate
 from sandbox.values import BuildError, BuildErrorKind
@@ -56,6 +56,16 @@ class ScalarArgument(Value):
         return self
 
 
+def _argument_form(value: object) -> str:
+    """Tell which of its two forms an argument has, so that a mistake in it is told about that form."""
+    return "tensor" if isinstance(value, str) else "scalar"
+
+
+Argument = Annotated[
+    Annotated[Name, Tag("tensor")] | Annotated[ScalarArgument, Tag("scalar")], Discriminator(_argument_form)
+]
+
+
 class LaunchStep(Value):
     """One launch."""
 
@@ -67,7 +77,7 @@ class LaunchStep(Value):
     """Threads per dimension."""
     dynamic_shared: Expression = 0
     """Bytes of dynamic shared memory."""
-    args: tuple[Name | ScalarArgument, ...]
+    args: tuple[Argument, ...]
     """In the kernel's order: names of tensors, passed as pointers, and scalars."""
 
 

@@ -137,7 +137,7 @@ class TensorFactory:
         """Wrap memory that `allocate` gave as a dense CUDA tensor; it is freed with the tensor."""
         code, bits = _CODES[dtype]
         managed = self._managed(address, CUDA, DLDataType(code, bits, 1), tuple(shape))
-        return tvm_ffi.from_dlpack(_Capsule(managed))
+        return tvm_ffi.from_dlpack(_capsule(managed))
 
     def _managed(self, address: int, device: int, dtype: DLDataType, shape: tuple[int, ...]) -> DLManagedTensor:
         number = next(self._numbers)
@@ -187,18 +187,9 @@ def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-class _Capsule:
-    """A producer of one DLPack tensor, as `from_dlpack` asks for it."""
-
-    def __init__(self, managed: DLManagedTensor) -> None:
-        self._managed = managed
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        device = self._managed.dl_tensor.device
-        return device.device_type, device.device_id
-
-    def __dlpack__(self, **_: object) -> object:
-        make = ctypes.pythonapi.PyCapsule_New
-        make.restype = ctypes.py_object
-        make.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-        return make(ctypes.addressof(self._managed), b"dltensor_versioned", None)
+def _capsule(managed: DLManagedTensor) -> object:
+    make = ctypes.pythonapi.PyCapsule_New
+    make.restype = ctypes.py_object
+    make.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    capsule: object = make(ctypes.addressof(managed), b"dltensor_versioned", None)
+    return capsule

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from sandbox.build import build
+from sandbox.isolation import choose_isolation
+from sandbox.settings import IsolationChoice, SandboxSettings
+from sandbox.values import BuildError, BuildErrorKind, Candidate, ExitState, Language, SourceFile
+from tasks.errors import UserError
+
+RAW = Candidate(
+    language=Language.RAW,
+    files=(
+        SourceFile(name="kernel.cu", text='extern "C" __global__ void k(float* y) { y[0] = 1.f; }\n'),
+        SourceFile(
+            name="launch.toml",
+            text='inputs = []\n[[outputs]]\nname = "y"\ndtype = "float32"\nshape = [1]\n[[launches]]\nkernel = "k"\ngrid = [1]\nblock = [1]\nargs = ["y"]\n',
+        ),
+    ),
+)
+
+
+def test_cache_dir_is_where_builds_go(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERNELWRIGHT_CACHE_DIR", str(tmp_path / "here"))
+    assert build(RAW, "sm_90").folder.is_relative_to(tmp_path / "here")
+
+
+def test_compile_seconds_bounds_a_build(tmp_path):
+    settings = SandboxSettings.load(cache_dir=tmp_path, compile_seconds=0.05)
+    with pytest.raises(BuildError) as failure:
+        build(RAW, "sm_90", settings)
+    assert failure.value.kind is BuildErrorKind.TIMEOUT
+
+
+def test_call_seconds_and_memory_bound_a_child(tmp_path):
+    settings = SandboxSettings.load(cache_dir=tmp_path, call_seconds=7, memory_bytes=1 << 30)
+    assert (settings.limits.wall_seconds, settings.limits.memory_bytes) == (7, 1 << 30)
+    assert settings.compile_limits.memory_bytes == 1 << 30
+    assert ExitState.TIMEOUT
+
+
+def test_isolation_chooses_how_processes_are_held(monkeypatch):
+    monkeypatch.setenv("KERNELWRIGHT_ISOLATION", "process")
+    assert choose_isolation(SandboxSettings.load().isolation).name == "process"
+    assert SandboxSettings.load(isolation="auto").isolation is IsolationChoice.AUTO
+
+
+@pytest.mark.parametrize(("name", "value"), [("ISOLATION", "none"), ("CALL_SECONDS", "-1"), ("MEMORY_BYTES", "much")])
+def test_a_value_that_is_not_legal_is_the_users_mistake(monkeypatch, name, value):
+    monkeypatch.setenv(f"KERNELWRIGHT_{name}", value)
+    with pytest.raises(UserError, match=name.lower()):
+        SandboxSettings.load()
