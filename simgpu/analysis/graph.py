@@ -1,0 +1,263 @@
+"""The control-flow graph of a function, and the order in which a warp visits its blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simgpu.errors import PtxSyntaxError, UnsupportedError
+from simgpu.ptx.syntax import Function, Instruction, Label, Register, Symbol
+
+_RETURNS = {"ret", "exit"}
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """Go to one block."""
+
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Go to `taken` in the lanes where the predicate holds (or does not, if `negated`), else to `other`."""
+
+    instruction: Instruction
+    predicate: Register
+    negated: bool
+    taken: int
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Go to the target that the index register selects (`brx.idx`)."""
+
+    instruction: Instruction
+    index: Register
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The exit block's end: the lanes have left the function."""
+
+
+Terminator = Jump | Branch | Switch | Leave
+
+
+@dataclass(slots=True)
+class Block:
+    """A basic block. `loops` are the headers of the loops that hold it, outermost first."""
+
+    index: int
+    instructions: list[Instruction] = field(default_factory=list)
+    terminator: Terminator = field(default_factory=Leave)
+    loops: tuple[int, ...] = ()
+
+    @property
+    def successors(self) -> tuple[int, ...]:
+        """The blocks that may follow, each once."""
+        end = self.terminator
+        if isinstance(end, Jump):
+            return (end.target,)
+        if isinstance(end, Branch):
+            return (end.taken, end.other) if end.taken != end.other else (end.taken,)
+        if isinstance(end, Switch):
+            return tuple(dict.fromkeys(end.targets))
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Blocks by index; `order` lists the reachable ones, loops contiguous, the exit block last."""
+
+    blocks: tuple[Block, ...]
+    order: tuple[int, ...]
+    position: dict[int, int]
+    exit: int
+
+    def common_depth(self, first: int, second: int) -> int:
+        """Count the loops that hold both blocks."""
+        depth = 0
+        for mine, theirs in zip(self.blocks[first].loops, self.blocks[second].loops, strict=False):
+            if mine != theirs:
+                break
+            depth += 1
+        return depth
+
+    def next_key(self, here: int, candidate: int) -> tuple[int, bool, int]:
+        """Sort key of `candidate` as the next block of a warp that stands at the end of `here`.
+
+        Inner loops are finished first; within a loop, blocks go in order, then the next iteration.
+        Lanes thus wait for the others at the immediate post-dominator of the branch that parted them.
+        """
+        place = self.position[candidate]
+        return (-self.common_depth(here, candidate), place <= self.position[here], place)
+
+
+def build_graph(function: Function) -> Graph:
+    """Cut a function's body into blocks.
+
+    Raises
+    ------
+    PtxSyntaxError
+        When a branch names no label of the function.
+    UnsupportedError
+        On an indirect branch through a register without a target list.
+    """
+    builder = _Builder(function)
+    blocks = builder.build()
+    order = _arrange(blocks)
+    exit_block = blocks[-1].index
+    if exit_block in order:
+        order.remove(exit_block)
+    order.append(exit_block)
+    return Graph(tuple(blocks), tuple(order), {block: place for place, block in enumerate(order)}, exit_block)
+
+
+class _Builder:
+    def __init__(self, function: Function) -> None:
+        self._function = function
+        self._body = function.body or ()
+        self._starts: dict[str, int] = {}
+
+    def build(self) -> list[Block]:
+        pieces = self._cut()
+        blocks = [Block(index) for index in range(len(pieces) + 1)]
+        for index, piece in enumerate(pieces):
+            last = piece[-1] if piece else None
+            ends = last is not None and _ends_block(last)
+            blocks[index].instructions = piece[:-1] if ends else piece
+            blocks[index].terminator = self._terminator(last if ends else None, index, len(pieces))
+        return blocks
+
+    def _cut(self) -> list[list[Instruction]]:
+        pieces: list[list[Instruction]] = [[]]
+        closed = False
+        for item in self._body:
+            if isinstance(item, Label):
+                if pieces[-1] or closed:
+                    pieces.append([])
+                self._starts[item.name] = len(pieces) - 1
+                closed = False
+                continue
+            if closed:
+                pieces.append([])
+            pieces[-1].append(item)
+            closed = _ends_block(item)
+        return pieces
+
+    def _terminator(self, last: Instruction | None, index: int, exit_block: int) -> Terminator:
+        follower = min(index + 1, exit_block)
+        if last is None:
+            return Jump(follower)
+        if last.base in _RETURNS:
+            target = exit_block
+        elif last.base == "brx":
+            return self._switch(last)
+        else:
+            (label,) = last.operands
+            if not isinstance(label, Symbol):
+                raise UnsupportedError(f"{last.opcode} through a register (PTX line {last.line})")
+            target = self._target(label.name, last)
+        if last.predicate is None:
+            return Jump(target)
+        return Branch(last, last.predicate, last.negated, target, follower)
+
+    def _switch(self, last: Instruction) -> Switch:
+        index, table = last.operands
+        if last.predicate is not None or not isinstance(index, Register) or not isinstance(table, Symbol):
+            raise UnsupportedError(f"this form of {last.opcode} (PTX line {last.line})")
+        names = self._function.branch_targets[table.name]
+        return Switch(last, index, tuple(self._target(name, last) for name in names))
+
+    def _target(self, name: str, instruction: Instruction) -> int:
+        if name not in self._starts:
+            raise PtxSyntaxError(f"line {instruction.line}: there is no label {name}")
+        return self._starts[name]
+
+
+def _ends_block(instruction: Instruction) -> bool:
+    return instruction.base in {"bra", "brx"} or instruction.base in _RETURNS
+
+
+def _arrange(blocks: list[Block]) -> list[int]:
+    """Order the reachable blocks topologically, each loop contiguous, and note each block's loops.
+
+    A loop is a strongly connected component; its first block in the order is the header. Irreducible
+    loops get the header that is reached first, which keeps every visit order valid.
+    """
+    order: list[int] = []
+    work: list[tuple[list[int], int | None, tuple[int, ...]]] = [(_reachable(blocks), None, ())]
+    while work:
+        members, header, loops = work.pop()
+        if len(members) == 1 and header is None and members[0] not in blocks[members[0]].successors:
+            blocks[members[0]].loops = loops
+            order.append(members[0])
+            continue
+        if header is not None:
+            blocks[header].loops = loops
+            order.append(header)
+            members = [member for member in members if member != header]
+        inner = []
+        for component in _components(blocks, members):
+            loop_header = (
+                component[0] if len(component) > 1 or component[0] in blocks[component[0]].successors else None
+            )
+            inner.append((component, loop_header, loops if loop_header is None else (*loops, loop_header)))
+        work.extend(reversed(inner))
+    return order
+
+
+def _reachable(blocks: list[Block]) -> list[int]:
+    """List the reachable blocks in depth-first order."""
+    seen, stack, found = {0}, [0], []
+    while stack:
+        index = stack.pop()
+        found.append(index)
+        for successor in blocks[index].successors:
+            if successor not in seen:
+                seen.add(successor)
+                stack.append(successor)
+    return found
+
+
+def _components(blocks: list[Block], members: list[int]) -> list[list[int]]:
+    """List the strongly connected components in topological order, each led by its first-reached block (Tarjan)."""
+    inside = set(members)
+    number: dict[int, int] = {}
+    low: dict[int, int] = {}
+    open_stack: list[int] = []
+    is_open: set[int] = set()
+    found: list[list[int]] = []
+    for root in sorted(members):
+        if root in number:
+            continue
+        number[root] = low[root] = len(number)
+        open_stack.append(root)
+        is_open.add(root)
+        path = [(root, iter(blocks[root].successors))]
+        while path:
+            node, successors = path[-1]
+            for successor in successors:
+                if successor not in inside:
+                    continue
+                if successor not in number:
+                    number[successor] = low[successor] = len(number)
+                    open_stack.append(successor)
+                    is_open.add(successor)
+                    path.append((successor, iter(blocks[successor].successors)))
+                    break
+                if successor in is_open:
+                    low[node] = min(low[node], number[successor])
+            else:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[node])
+                if low[node] == number[node]:
+                    place = open_stack.index(node)
+                    found.append(open_stack[place:])
+                    is_open.difference_update(open_stack[place:])
+                    del open_stack[place:]
+    found.reverse()
+    return found

@@ -1,0 +1,1 @@
+"""From analysed PTX to LLVM's intermediate representation."""

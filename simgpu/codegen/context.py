@@ -1,0 +1,316 @@
+"""What a lowering works with: operands in, results out, under the mask of the lanes that run."""
+
+from __future__ import annotations
+
+from simgpu.analysis.shapes import Shape
+from simgpu.analysis.uniformity import Uniformity
+from simgpu.codegen.program import Program
+from simgpu.codegen.values import ELEMENT_BITS, WARP, Emitter, Value, constant, pattern
+from simgpu.errors import UnsupportedError
+from simgpu.ptx.declarations import float_bits
+from simgpu.ptx.syntax import (
+    Address,
+    FloatImmediate,
+    Function,
+    Immediate,
+    Instruction,
+    Negated,
+    Operand,
+    Register,
+    ScalarType,
+    Sink,
+    Space,
+    Special,
+    Symbol,
+)
+from simgpu.runtime import state
+
+FULL = Value("splat (i1 true)", "i1", WARP)
+NONE = Value("zeroinitializer", "i1", WARP)
+_FLOAT_ELEMENTS = {ScalarType.F16: "half", ScalarType.F32: "float", ScalarType.F64: "double"}
+
+
+def integer_element(kind: ScalarType) -> str:
+    """Return the integer element type of a PTX type's width."""
+    return f"i{kind.bits}"
+
+
+def element_of(kind: ScalarType) -> str:
+    """Return the LLVM element type that computes on a PTX type; bfloat and packed types stay bits."""
+    return _FLOAT_ELEMENTS.get(kind) or integer_element(kind)
+
+
+class Context:
+    """The state of code generation within one function."""
+
+    def __init__(self, program: Program, function: Function, uniformity: Uniformity) -> None:
+        self.e = Emitter()
+        self.program = program
+        self.function = function
+        self.uniformity = uniformity
+        self.variables = {variable.name: variable for variable in function.variables}
+        self.worker = Value("%w", "ptr", 1)
+        self.entry_mask = FULL
+        self.mask = FULL
+        """The lanes that execute the present instruction."""
+        self.live = FULL
+        """The lanes that have not left the kernel."""
+        self.guard: Value | None = None
+        """The predicate of a pure predicated instruction; results keep their old values where it is false."""
+        self.keep = 0
+        """Registers whose writes must keep the values of lanes outside the mask."""
+        self.locations: dict[str, Value] = {}
+        """Pointers to `.param` variables."""
+
+    # Masks
+
+    @property
+    def full(self) -> bool:
+        """Whether all 32 lanes are known to run."""
+        return self.mask == FULL
+
+    def bits(self, mask: Value | None = None) -> Value:
+        """Return a mask as 32 bits."""
+        chosen = self.mask if mask is None else mask
+        if chosen == FULL:
+            return constant("i32", -1)
+        return self.e.value(f"bitcast <32 x i1> {chosen.text} to i32", "i32", 1)
+
+    def vector_mask(self, bits: Value) -> Value:
+        """Return 32 bits as a mask."""
+        return self.e.value(f"bitcast i32 {bits.text} to <32 x i1>", "i1", WARP)
+
+    def first_lane(self) -> Value:
+        """Return the lowest lane that runs."""
+        if self.full:
+            return constant("i32", 0)
+        return self.e.intrinsic("cttz", self.bits(), extra="i1 true")
+
+    def any(self, mask: Value) -> Value:
+        """Return whether any lane of a mask is set."""
+        return self.e.compare("icmp ne", self.bits(mask), constant("i32", 0))
+
+    def both(self, first: Value, second: Value) -> Value:
+        """Return the intersection of masks; a scalar stands for all lanes."""
+        if first == FULL:
+            return self.e.splat(second)
+        return self.e.binary("and", first, second)
+
+    # Registers
+
+    def slot(self, register: Register) -> Value:
+        """Return the stack slot of a register."""
+        return Value(f"%r{register.index}", "ptr", 1)
+
+    def lanes_of(self, register: Register) -> int:
+        """Return 1 for a uniform register, 32 for another."""
+        return 1 if self.uniformity.is_uniform(register) else WARP
+
+    def fetch(self, register: Register) -> Value:
+        """Return a register's bits."""
+        return self.e.load(self.slot(register), integer_element(register.type), self.lanes_of(register))
+
+    def source(self, operand: Operand, kind: ScalarType) -> Value:
+        """Return an operand as a value of a PTX type; registers may be wider than the type."""
+        if isinstance(operand, Register):
+            return self.as_kind(self.fetch(operand), kind)
+        if isinstance(operand, Negated):
+            value = self.fetch(operand.register)
+            return self.e.number("xor", value, 1)
+        if isinstance(operand, Immediate):
+            return self._immediate(operand.value, kind)
+        if isinstance(operand, FloatImmediate):
+            return self._float_immediate(operand, kind)
+        if isinstance(operand, Special):
+            value = self.special(operand.name)
+            return self.e.resize(value, integer_element(kind)) if not kind.floating else self.as_kind(value, kind)
+        if isinstance(operand, Symbol):
+            return self.e.resize(self.symbol_address(operand), integer_element(kind))
+        raise UnsupportedError(f"operand {operand} as {kind}")
+
+    def as_kind(self, value: Value, kind: ScalarType) -> Value:
+        """Read bits as a PTX type, the low ones if there are more."""
+        width = integer_element(kind)
+        if value.bits > kind.bits:
+            value = self.e.cast("trunc", value, width)
+        elif value.bits < kind.bits:
+            value = self.e.cast("zext", value, width)
+        return self.e.cast("bitcast", value, element_of(kind))
+
+    def _immediate(self, number: int, kind: ScalarType) -> Value:
+        if kind in _FLOAT_ELEMENTS:
+            return self.float_constant(number % (1 << kind.bits), kind)
+        if kind is ScalarType.PRED:
+            return constant("i1", number)
+        bits = kind.bits
+        number %= 1 << bits
+        return constant(f"i{bits}", number - (1 << bits) if number >> bits - 1 else number)
+
+    def _float_immediate(self, operand: FloatImmediate, kind: ScalarType) -> Value:
+        if kind in {ScalarType.F32, ScalarType.F64}:
+            return self.float_constant(float_bits(operand, kind.bits), kind)
+        if kind.bits == operand.width:
+            return self._immediate(operand.bits, kind)
+        raise UnsupportedError(f"floating-point constant as {kind}")
+
+    def float_constant(self, bits: int, kind: ScalarType) -> Value:
+        """Return a floating-point constant by its bits."""
+        element = element_of(kind)
+        raw = Value(f"bitcast (i{kind.bits} {bits} to {element})", element, 1)
+        return raw
+
+    def result(self, operand: Operand, value: Value) -> None:
+        """Write a value to a destination: a register, or a sink."""
+        if isinstance(operand, Sink):
+            return
+        if not isinstance(operand, Register):
+            raise UnsupportedError(f"destination {operand}")
+        raw = self.e.cast("bitcast", value, f"i{value.bits}")
+        raw = self.e.resize(raw, integer_element(operand.type))
+        self._store(operand, raw)
+
+    def extended_result(self, operand: Operand, value: Value, *, signed: bool) -> None:
+        """Write an integer to a register that may be wider, with its sign where it has one."""
+        if isinstance(operand, Register):
+            value = self.e.resize(value, integer_element(operand.type), signed=signed)
+        self.result(operand, value)
+
+    def _store(self, register: Register, value: Value) -> None:
+        lanes = self.lanes_of(register)
+        if lanes == 1:
+            value = self.e.extract(value, 0)
+            if self.guard is not None:
+                value = self.e.select(self.e.extract(self.guard, 0), value, self.fetch(register))
+        else:
+            value = self.e.splat(value)
+            value = self._blend(register, value)
+        self.e.store(value, self.slot(register))
+
+    def _blend(self, register: Register, value: Value) -> Value:
+        keeps = bool(self.keep >> register.index & 1)
+        chosen = self.mask if keeps and self.mask != FULL else None
+        if self.guard is not None:
+            guard = self.guard
+            chosen = guard if chosen is None else self.both(chosen, guard)
+        return value if chosen is None else self.e.select(chosen, value, self.fetch(register))
+
+    # Names
+
+    def field(self, name: str, element: str, index: int = 0) -> Value:
+        """Load a field of the worker's state."""
+        pointer = self.e.address(self.worker, state.offset(name) + index * ELEMENT_BITS[element] // 8)
+        return self.e.load(pointer, element)
+
+    def symbol_address(self, symbol: Symbol) -> Value:
+        """Return a variable's address in its own state space, as 64 bits."""
+        name, program = symbol.name, self.program
+        if name in program.shared:
+            return constant("i64", program.shared[name] + symbol.offset)
+        if (self.function.name, name) in program.local:
+            return constant("i64", program.local[self.function.name, name] + symbol.offset)
+        if name in program.pointers:
+            table = self.field("globals", "ptr")
+            base = self.e.load(self.e.address(table, 8 * program.pointers[name]), "i64")
+            return self.e.number("add", base, symbol.offset)
+        offset = 0
+        for variable in self.function.params if self.function.entry else ():
+            offset = -(-offset // variable.align) * variable.align
+            if variable.name == name:
+                return self.e.number("add", self.field("params", "i64"), offset + symbol.offset)
+            offset += variable.size or 0
+        raise UnsupportedError(f"address of {name}")
+
+    def symbol_space(self, name: str) -> Space | None:
+        """Return the state space of a variable; None for a name that is no variable with an address."""
+        if name in self.program.shared:
+            return Space.SHARED
+        if (self.function.name, name) in self.program.local:
+            return Space.LOCAL
+        return Space.GLOBAL if name in self.program.pointers else None
+
+    def address(self, operand: Address) -> Value:
+        """Return an address operand as 64-bit numbers in its own state space."""
+        base = operand.base
+        if isinstance(base, Symbol):
+            return self.symbol_address(Symbol(base.name, operand.offset))
+        if isinstance(base, Immediate):
+            return constant("i64", base.value + operand.offset)
+        value = self.fetch(base)
+        if operand.offset:
+            value = self.e.number("add", value, operand.offset)
+        return self.e.resize(value, "i64")
+
+    def shape(self, operand: Operand) -> Shape | None:
+        """Return what is known of an operand across lanes."""
+        return self.uniformity.shape(operand.base if isinstance(operand, Address) else operand)
+
+    # Special registers
+
+    def lane_ids(self) -> Value:
+        """Return the numbers 0 to 31."""
+        return pattern("i32", range(WARP))
+
+    def special(self, name: str) -> Value:
+        """Return a special register's value."""
+        base, _, axis = name.partition(".")
+        if axis and base in {"tid", "ntid", "ctaid", "nctaid"}:
+            return self._geometry(base, "xyz".index(axis))
+        return self._other_special(name)
+
+    def _geometry(self, base: str, axis: int) -> Value:
+        block = self.program.variant.block
+        if base == "ntid":
+            return constant("i32", block[axis])
+        if base in {"ctaid", "nctaid"}:
+            return self.field("ctaid" if base == "ctaid" else "grid", "i32", axis)
+        linear = self.thread_ids()
+        width, height, _ = block
+        if axis == 0:
+            return linear if block[1] * block[2] == 1 else self.e.number("urem", linear, width)
+        row = self.e.number("udiv", linear, width)
+        return self.e.number("urem", row, height) if axis == 1 else self.e.number("udiv", row, height)
+
+    def thread_ids(self) -> Value:
+        """Return each lane's thread number in its block."""
+        if self.program.variant.threads <= WARP:
+            return self.lane_ids()
+        first = self.e.number("shl", Value("%warp", "i32", 1), 5)
+        return self.e.binary("or", first, self.lane_ids())
+
+    def _other_special(self, name: str) -> Value:
+        lanes = range(WARP)
+        patterns = {
+            "laneid": list(lanes),
+            "lanemask_eq": [1 << lane for lane in lanes],
+            "lanemask_lt": [(1 << lane) - 1 for lane in lanes],
+            "lanemask_le": [(2 << lane) - 1 for lane in lanes],
+            "lanemask_gt": [0xFFFFFFFF & ~((2 << lane) - 1) for lane in lanes],
+            "lanemask_ge": [0xFFFFFFFF & ~((1 << lane) - 1) for lane in lanes],
+        }
+        if name in patterns:
+            return pattern("i32", patterns[name])
+        if name == "warpid":
+            return Value("%warp", "i32", 1)
+        if name == "nwarpid":
+            return self.field("warps", "i32")
+        if name in {"smid", "gridid", "envreg0", "envreg3"}:
+            return constant("i64" if name == "gridid" else "i32", 0)
+        if name == "nsmid":
+            return constant("i32", 1)
+        if name in {"dynamic_smem_size", "total_smem_size"}:
+            return self.field("dynamic_shared" if name[0] == "d" else "shared_size", "i32")
+        if name in {"clock", "clock64", "globaltimer", "clock_hi", "globaltimer_lo", "globaltimer_hi"}:
+            return self._clock(name)
+        raise UnsupportedError(f"special register %{name}")
+
+    def _clock(self, name: str) -> Value:
+        self.e.declarations.add("declare i64 @llvm.readcyclecounter()")
+        ticks = self.e.value("call i64 @llvm.readcyclecounter()", "i64", 1)
+        if name.endswith("_hi"):
+            return self.e.cast("trunc", self.e.number("lshr", ticks, 32), "i32")
+        return ticks if name in {"clock64", "globaltimer"} else self.e.cast("trunc", ticks, "i32")
+
+    def unsupported(self, instruction: Instruction, why: str = "") -> UnsupportedError:
+        """Build the error that names an instruction."""
+        reason = f": {why}" if why else ""
+        return UnsupportedError(f"{instruction.opcode} (PTX line {instruction.line}){reason}")

@@ -1,0 +1,157 @@
+"""What one kernel's compilation knows beyond a single function: variant, variables, sites, block numbering."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simgpu.errors import UnsupportedError
+from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Symbol, Variable
+from simgpu.report import Dim3
+
+_SHARED_ALIGN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to compile a kernel: code depends on the block's size and on what is watched."""
+
+    block: Dim3
+    checks: bool
+    counters: bool
+
+    @property
+    def threads(self) -> int:
+        """Threads of a block."""
+        return self.block[0] * self.block[1] * self.block[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An instruction that can fault, as a fault names it."""
+
+    instruction: Instruction
+    size: int
+    space: Space
+
+
+@dataclass(frozen=True, slots=True)
+class CountedBlock:
+    """A basic block under count: its instructions, terminator included."""
+
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(slots=True)
+class Program:
+    """The kernel and the functions that it calls, with the places of their variables.
+
+    `shared` and `local` are byte offsets into a block's shared and a thread's local memory; `pointers` numbers
+    the module's global and constant variables in the table of their addresses.
+    """
+
+    syntax: ModuleSyntax
+    kernel: Function
+    variant: Variant
+    functions: tuple[Function, ...] = ()
+    shared: dict[str, int] = field(default_factory=dict)
+    static_shared: int = 0
+    local: dict[tuple[str, str], int] = field(default_factory=dict)
+    local_bytes: int = 0
+    pointers: dict[str, int] = field(default_factory=dict)
+    support: dict[str, str] = field(default_factory=dict)
+    """Functions that lowerings need, by name, as LLVM text."""
+    sites: list[Site] = field(default_factory=list)
+    counted: list[CountedBlock] = field(default_factory=list)
+
+    def site(self, instruction: Instruction, size: int = 0, space: Space = Space.GENERIC) -> int:
+        """Number a place that can fault."""
+        self.sites.append(Site(instruction, size, space))
+        return len(self.sites) - 1
+
+
+def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Program:
+    """Collect the functions that a kernel reaches and lay out its shared and local memory.
+
+    Raises
+    ------
+    UnsupportedError
+        When it calls a function that the module only declares and simgpu does not provide.
+    """
+    program = Program(syntax, kernel, variant)
+    program.functions = reachable(syntax, kernel)
+    names = set(_symbols(program.functions))
+    pools = [*syntax.variables, *(variable for function in program.functions for variable in function.variables)]
+    shared = [variable for variable in pools if variable.space is Space.SHARED and variable.name in names]
+    program.static_shared = _place_shared(program, shared)
+    for variable in syntax.variables:
+        if variable.space in {Space.GLOBAL, Space.CONST}:
+            program.pointers[variable.name] = len(program.pointers)
+    for function in program.functions:
+        for variable in function.variables:
+            if variable.space is Space.LOCAL:
+                program.local[function.name, variable.name] = _aligned(program.local_bytes, variable.align)
+                program.local_bytes = program.local[function.name, variable.name] + (variable.size or 0)
+    program.local_bytes = _aligned(program.local_bytes, _SHARED_ALIGN)
+    return program
+
+
+def _place_shared(program: Program, variables: list[Variable]) -> int:
+    end = 0
+    for variable in variables:
+        if variable.size is not None:
+            program.shared[variable.name] = _aligned(end, variable.align)
+            end = program.shared[variable.name] + variable.size
+    dynamic = _aligned(end, _SHARED_ALIGN)
+    unsized = [variable for variable in variables if variable.size is None]
+    for variable in unsized:
+        dynamic = _aligned(dynamic, variable.align)
+    for variable in unsized:
+        program.shared[variable.name] = dynamic
+    return dynamic if unsized else end
+
+
+def _aligned(offset: int, align: int) -> int:
+    return -(-offset // align) * align
+
+
+PROVIDED = frozenset({"__assertfail"})
+"""Functions of the CUDA device runtime that simgpu provides itself."""
+
+
+def reachable(syntax: ModuleSyntax, kernel: Function) -> tuple[Function, ...]:
+    """List the kernel and the functions that it calls, directly or not."""
+    bodies = {function.name: function for function in syntax.functions if function.body is not None}
+    found = {kernel.name: kernel}
+    work = [kernel]
+    while work:
+        for instruction in work.pop().body or ():
+            if not isinstance(instruction, Instruction) or instruction.base != "call":
+                continue
+            name = callee(instruction)
+            if name in bodies and name not in found:
+                found[name] = bodies[name]
+                work.append(bodies[name])
+            elif name not in bodies and name not in PROVIDED:
+                raise UnsupportedError(f"call of {name}, which has no body (PTX line {instruction.line})")
+    return tuple(found.values())
+
+
+def callee(instruction: Instruction) -> str:
+    """Return the function that a direct `call` names."""
+    for operand in instruction.operands[:2]:
+        if isinstance(operand, Symbol):
+            return operand.name
+    raise UnsupportedError(f"indirect {instruction.opcode} (PTX line {instruction.line})")
+
+
+def _symbols(functions: tuple[Function, ...]) -> list[str]:
+    names = []
+    for function in functions:
+        for item in function.body or ():
+            if not isinstance(item, Instruction):
+                continue
+            for operand in item.operands:
+                target = operand.base if isinstance(operand, Address) else operand
+                if isinstance(target, Symbol):
+                    names.append(target.name)
+    return names

@@ -1,0 +1,143 @@
+"""From raw event counts to `Counters`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from simgpu.codegen.program import CountedBlock, Program
+from simgpu.memory import DeviceMemory
+from simgpu.ptx.syntax import Instruction
+from simgpu.report import Counters
+from simgpu.runtime import state
+
+SECTOR = 32
+_SPECIAL = frozenset({"ex2", "lg2", "sin", "cos", "tanh", "rcp", "rsqrt", "sqrt"})
+_CONTROL = frozenset({"bra", "brx", "ret", "exit", "call", "trap", "brkpt", "nanosleep"})
+_MOVES = frozenset({"mov", "cvta", "selp", "slct"})
+_BARRIERS = frozenset({"bar", "barrier"})
+_WARP_WIDE = frozenset({"shfl", "vote", "match", "redux", "activemask", "elect"})
+_OTHER = frozenset({"membar", "fence", "prefetch", "prefetchu", "pmevent", "isspacep", "setmaxnreg"})
+_ARITHMETIC = frozenset({"add", "sub", "mul", "div", "fma", "mad"})
+_FLOAT_CLASSES = {"f16": "fp16", "f16x2": "fp16", "bf16": "fp16", "bf16x2": "fp16", "f32": "fp32", "f64": "fp64"}
+
+
+class CountingWorker(Protocol):
+    """A worker's raw counts."""
+
+    block_counts: np.ndarray
+    events: np.ndarray
+
+
+class Totals:
+    """What a counted launch shares between workers: one byte for each sector of memory read, and written."""
+
+    def __init__(self, program: Program, memory: DeviceMemory) -> None:
+        self.program = program
+        self.base = memory.base
+        sectors = (memory.top - memory.base) // SECTOR + 1
+        self.read_map = np.zeros(sectors, np.uint8)
+        self.write_map = np.zeros(sectors, np.uint8)
+
+
+def collect(totals: Totals, workers: Sequence[CountingWorker], *, run: int, grid: int) -> Counters:
+    """Sum the workers' counts and scale them from the blocks that ran to the whole grid."""
+    counts = sum(worker.block_counts for worker in workers)
+    events = dict(zip(state.EVENT_FIELDS, sum(worker.events for worker in workers).tolist(), strict=True))
+    factor = grid / run
+
+    def scaled(number: float) -> int:
+        return round(number * factor)
+
+    counters = Counters(
+        global_load_requests=scaled(events["load_requests"]),
+        global_load_sectors=scaled(events["load_sectors"]),
+        global_load_bytes=scaled(events["load_bytes"]),
+        global_store_requests=scaled(events["store_requests"]),
+        global_store_sectors=scaled(events["store_sectors"]),
+        global_store_bytes=scaled(events["store_bytes"]),
+        unique_read_bytes=scaled(int(np.count_nonzero(totals.read_map)) * SECTOR),
+        unique_written_bytes=scaled(int(np.count_nonzero(totals.write_map)) * SECTOR),
+        shared_requests=scaled(events["shared_requests"]),
+        shared_conflicts=scaled(events["shared_conflicts"]),
+        local_bytes=scaled(events["local_bytes"]),
+        atomic_requests=scaled(events["atomic_requests"]),
+        atomic_lanes=scaled(events["atomic_lanes"]),
+        divergent_branches=scaled(events["divergent_branches"]),
+    )
+    _add_instructions(counters, totals.program, counts.tolist(), factor)
+    return counters
+
+
+def _add_instructions(counters: Counters, program: Program, counts: list[list[int]], factor: float) -> None:
+    classes: Counter[str] = Counter()
+    flops: Counter[str] = Counter()
+    threads = barriers = branches = 0
+    for block, (warps, lanes) in zip(program.counted, counts, strict=False):
+        if not warps:
+            continue
+        threads += lanes * len(block.instructions)
+        for instruction in block.instructions:
+            kind = instruction_class(instruction)
+            classes[kind] += warps
+            barriers += warps * (kind == "barrier")
+            branches += warps * (instruction.base in {"bra", "brx"})
+        for kind, count in block_flops(block).items():
+            flops[kind] += lanes * count
+    counters.instructions = {kind: round(count * factor) for kind, count in sorted(classes.items())}
+    counters.thread_flops = {kind: round(count * factor) for kind, count in sorted(flops.items())}
+    counters.thread_instructions = round(threads * factor)
+    counters.barriers = round(barriers * factor)
+    counters.branches = round(branches * factor)
+
+
+def block_flops(block: CountedBlock) -> Counter[str]:
+    """Count one lane's floating-point operations in a block, by type."""
+    found: Counter[str] = Counter()
+    for instruction in block.instructions:
+        if instruction.base in _SPECIAL:
+            found["special"] += 1
+        elif instruction.base in _ARITHMETIC and instruction.modifiers[-1] in _FLOAT_CLASSES:
+            kind = instruction.modifiers[-1]
+            count = (2 if instruction.base in {"fma", "mad"} else 1) * (2 if kind.endswith("x2") else 1)
+            found[_FLOAT_CLASSES[kind]] += count
+    return found
+
+
+def instruction_class(instruction: Instruction) -> str:
+    """Return the class under which `Counters.instructions` counts an instruction."""
+    base, modifiers = instruction.base, instruction.modifiers
+    for names, kind in (
+        (_SPECIAL, "special"),
+        (_CONTROL, "control"),
+        (_MOVES, "move"),
+        (_BARRIERS, "barrier"),
+        (_WARP_WIDE, "shuffle"),
+        (_OTHER, "other"),
+    ):
+        if base in names:
+            return kind
+    if base == "cvt":
+        return "convert"
+    if base in {"atom", "red"}:
+        return "atomic"
+    if base in {"ld", "ldu", "st", "cp"}:
+        return _memory_class(base, modifiers)
+    return _FLOAT_CLASSES.get(modifiers[-1], "int") if modifiers else "int"
+
+
+def _memory_class(base: str, modifiers: tuple[str, ...]) -> str:
+    spaces = {modifier.partition("::")[0] for modifier in modifiers}
+    action = "store" if base == "st" else "load"
+    if base == "cp":
+        return "global_load"
+    if "local" in spaces:
+        return "local"
+    if "shared" in spaces:
+        return f"shared_{action}"
+    if spaces & {"param", "const"}:
+        return "move"
+    return f"global_{action}"

@@ -1,0 +1,111 @@
+"""From a worker's fault record to a diagnostic that names the place in the user's source."""
+
+from __future__ import annotations
+
+from simgpu.codegen.program import Program, Site
+from simgpu.memory import DeviceMemory
+from simgpu.ptx.syntax import Space
+from simgpu.report import Diagnostic, DiagnosticKind, Dim3
+from simgpu.runtime import state
+
+_KINDS = {
+    state.FAULT_OUT_OF_BOUNDS: DiagnosticKind.OUT_OF_BOUNDS,
+    state.FAULT_MISALIGNED: DiagnosticKind.MISALIGNED,
+    state.FAULT_DIVERGENT: DiagnosticKind.DIVERGENT_BARRIER,
+    state.FAULT_DEADLOCK: DiagnosticKind.DEADLOCK,
+    state.FAULT_RUNAWAY: DiagnosticKind.RUNAWAY,
+    state.FAULT_TRAP: DiagnosticKind.TRAP,
+}
+_WORDS = {"ld": "load", "ldu": "load", "st": "store", "atom": "atomic access", "red": "atomic access", "cp": "copy"}
+
+
+def diagnose(
+    kernel: str, program: Program, workers: list[state.Worker], memory: DeviceMemory, shared_size: int
+) -> tuple[Diagnostic, ...]:
+    """Return one diagnostic for each worker that met a fault, by block."""
+    faults = [worker for worker in workers if worker.fault_kind]
+    faults.sort(key=lambda worker: tuple(reversed(worker.fault_block[:])))
+    return tuple(_diagnostic(kernel, program, worker, memory, shared_size) for worker in faults)
+
+
+def _diagnostic(
+    kernel: str, program: Program, worker: state.Worker, memory: DeviceMemory, shared_size: int
+) -> Diagnostic:
+    site = program.sites[worker.fault_site]
+    kind = _KINDS[worker.fault_kind]
+    address, allocation = None, None
+    if kind in {DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED}:
+        address = int(worker.fault_address)
+    if address is not None and _space(site, address) in {Space.GLOBAL, Space.CONST}:
+        found = memory.find(address)
+        if kind is DiagnosticKind.OUT_OF_BOUNDS and found is not None and found.freed:
+            kind = DiagnosticKind.USE_AFTER_FREE
+        near = found or memory.nearest(address)
+        allocation = None if near is None else near.label or f"{near.size} bytes at {near.address:#x}"
+    location = site.instruction.location
+    return Diagnostic(
+        kind,
+        kernel,
+        _message(kind, site, address, memory, program, shared_size),
+        site.instruction.line,
+        location.file if location else None,
+        location.line if location else None,
+        _dim3(worker.fault_block[:]),
+        _thread(worker.fault_thread, _dim3(worker.block[:])),
+        address,
+        allocation,
+    )
+
+
+def _space(site: Site, address: int) -> Space:
+    if site.space is not Space.GENERIC:
+        return site.space
+    window = address >> 56 << 56
+    return {state.SHARED_WINDOW: Space.SHARED, state.LOCAL_WINDOW: Space.LOCAL}.get(window, Space.GLOBAL)
+
+
+def _message(
+    kind: DiagnosticKind, site: Site, address: int | None, memory: DeviceMemory, program: Program, shared_size: int
+) -> str:
+    opcode = site.instruction.opcode
+    if kind is DiagnosticKind.DIVERGENT_BARRIER:
+        return f"{opcode} is reached by only some threads of a warp while others of it have not left the kernel"
+    if kind is DiagnosticKind.DEADLOCK:
+        return f"every warp that has not left waits; the first waits at {opcode} for threads that never come"
+    if kind is DiagnosticKind.RUNAWAY:
+        return "the instruction budget is used up in a loop that does not end"
+    if kind is DiagnosticKind.TRAP or address is None:
+        return f"{opcode}: the kernel stopped itself"
+    word = _WORDS.get(site.instruction.base, site.instruction.base)
+    space = _space(site, address)
+    offset = address & (1 << 56) - 1 if site.space is Space.GENERIC and space is not Space.GLOBAL else address
+    subject = f"{word} of {site.size} bytes"
+    if kind is DiagnosticKind.MISALIGNED:
+        return f"{subject} at {space} address {offset:#x}, which is not a multiple of {site.size}"
+    if space is Space.SHARED:
+        return f"{subject} at offset {offset} of shared memory, which has {shared_size} bytes"
+    if space is Space.LOCAL:
+        return f"{subject} at offset {offset} of a thread's local memory, which has {program.local_bytes} bytes"
+    return _global_message(kind, subject, address, memory)
+
+
+def _global_message(kind: DiagnosticKind, subject: str, address: int, memory: DeviceMemory) -> str:
+    near = memory.find(address) or memory.nearest(address)
+    if near is None:
+        return f"{subject} at {address:#x}; nothing is allocated"
+    name = f"'{near.label}' of {near.size} bytes" if near.label else f"the allocation of {near.size} bytes"
+    if kind is DiagnosticKind.USE_AFTER_FREE:
+        return f"{subject} at byte {address - near.address} of {name}, which has been freed"
+    if address < near.address:
+        return f"{subject} at {address:#x}, {near.address - address} bytes before {name}"
+    if address < near.end:
+        return f"{subject} at byte {address - near.address} reaches past the end of {name}"
+    return f"{subject} at {address:#x}, {address - near.end} bytes past the end of {name}"
+
+
+def _thread(linear: int, block: Dim3) -> Dim3:
+    return (linear % block[0], linear // block[0] % block[1], linear // (block[0] * block[1]))
+
+
+def _dim3(values: list[int]) -> Dim3:
+    return (values[0], values[1], values[2])

@@ -1,0 +1,246 @@
+"""Launch a kernel: check the request, run its blocks on host threads, report."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from simgpu.counting import Totals, collect
+from simgpu.diagnose import diagnose
+from simgpu.errors import LaunchRefusedError
+from simgpu.memory import DeviceMemory
+from simgpu.module import CompiledKernel, Kernel, Module
+from simgpu.codegen.program import Variant
+from simgpu.report import Dim3, LaunchReport
+from simgpu.runtime import state
+from simgpu.runtime.engine import load_runtime
+
+_MAX_THREADS = 1024
+_MAX_BLOCK = (1024, 1024, 64)
+_MAX_GRID = (2**31 - 1, 65535, 65535)
+_MAX_SHARED = 227 << 10
+_STACK = 256 << 10
+_SECTOR = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """How to run a launch.
+
+    Attributes
+    ----------
+    checks
+        Test the bounds and alignment of every access; without them a faulty kernel may crash the process.
+    counters
+        Count events, at some cost in speed.
+    schedule_seed
+        Run blocks and warps in an order drawn from this seed; None for ascending order.
+    sample_blocks
+        Run only so many evenly spaced blocks and scale the counters; outputs are then incomplete.
+    instruction_budget
+        Warp instructions that one warp may execute before the launch is stopped as a runaway.
+    threads
+        Host threads that run blocks; each core has one by default.
+    """
+
+    checks: bool = True
+    counters: bool = False
+    schedule_seed: int | None = None
+    sample_blocks: int | None = None
+    instruction_budget: int = 4_000_000_000
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+def launch(
+    module: Module,
+    kernel_name: str,
+    *,
+    grid: Dim3,
+    block: Dim3,
+    params: bytes,
+    dynamic_shared: int,
+    memory: DeviceMemory,
+    options: LaunchOptions,
+) -> LaunchReport:
+    """Run a kernel to its end and report what happened.
+
+    Raises
+    ------
+    LaunchRefusedError
+        When a real card would refuse the launch.
+    UnsupportedError
+        When the kernel uses something that simgpu lacks.
+    """
+    kernel = _admit(module, kernel_name, grid, block, params, dynamic_shared)
+    addresses = module.bind(memory)
+    compiled = kernel.compile(Variant(block, options.checks, options.counters))
+    run = _Run(kernel, compiled, grid, block, params, dynamic_shared, memory, options)
+    run.place_globals([addresses[name] for name in compiled.program.pointers])
+    return run.execute()
+
+
+def _admit(module: Module, kernel_name: str, grid: Dim3, block: Dim3, params: bytes, dynamic_shared: int) -> Kernel:
+    kernel = module.kernels.get(kernel_name)
+    if kernel is None:
+        raise LaunchRefusedError("cudaErrorInvalidDeviceFunction", f"the module has no kernel {kernel_name}")
+    if min(block) < 1 or prod(block) > _MAX_THREADS or any(map(int.__gt__, block, _MAX_BLOCK)):
+        raise LaunchRefusedError("cudaErrorInvalidConfiguration", f"a block of {block} threads")
+    if min(grid) < 1 or any(map(int.__gt__, grid, _MAX_GRID)):
+        raise LaunchRefusedError("cudaErrorInvalidConfiguration", f"a grid of {grid} blocks")
+    if kernel.max_threads is not None and prod(block) > kernel.max_threads:
+        raise LaunchRefusedError(
+            "cudaErrorInvalidValue", f"{prod(block)} threads where {kernel_name} allows {kernel.max_threads}"
+        )
+    if dynamic_shared < 0 or kernel.static_shared + dynamic_shared > _MAX_SHARED:
+        raise LaunchRefusedError(
+            "cudaErrorInvalidValue", f"{kernel.static_shared + dynamic_shared} bytes of shared memory"
+        )
+    if len(params) < kernel.param_bytes:
+        raise LaunchRefusedError(
+            "cudaErrorInvalidValue", f"{len(params)} bytes of parameters where {kernel_name} takes {kernel.param_bytes}"
+        )
+    return kernel
+
+
+class _Run:
+    """One launch in progress: the buffers that its workers share."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        compiled: CompiledKernel,
+        grid: Dim3,
+        block: Dim3,
+        params: bytes,
+        dynamic_shared: int,
+        memory: DeviceMemory,
+        options: LaunchOptions,
+    ) -> None:
+        self._kernel, self._compiled, self._grid, self._block = kernel, compiled, grid, block
+        self._dynamic_shared, self._memory, self._options = dynamic_shared, memory, options
+        self._params = np.frombuffer(params.ljust(16, b"\0") + bytes(16), dtype=np.uint8).copy()
+        self._shared_size = compiled.program.static_shared + dynamic_shared
+        self._table = self._intervals()
+        self._next = np.zeros(1, np.int64)
+        self._abort = np.zeros(1, np.int32)
+        self._globals = np.zeros(1, np.uint64)
+        self._chosen = self._choose_blocks()
+        self._warps = -(-prod(block) // 32)
+        self._warp_order = self._order_warps()
+        self._totals = Totals(compiled.program, memory) if options.counters else None
+
+    def place_globals(self, addresses: list[int]) -> None:
+        """Set the table of the module's variables."""
+        self._globals = np.array([*addresses, 0], np.uint64)
+
+    def _intervals(self) -> np.ndarray:
+        """Return the live allocations and the parameter buffer as sorted [start, end) pairs."""
+        pairs = [(one.address, one.end) for one in self._memory.live() if one.size]
+        start = self._params.ctypes.data
+        pairs.append((start, start + len(self._params)))
+        return np.array(sorted(pairs), np.uint64)
+
+    def _choose_blocks(self) -> np.ndarray | None:
+        total = prod(self._grid)
+        seed, sample = self._options.schedule_seed, self._options.sample_blocks
+        if sample is not None and sample < total:
+            chosen = (np.arange(max(sample, 1), dtype=np.int64) * total) // max(sample, 1)
+        elif seed is not None:
+            chosen = np.arange(total, dtype=np.int64)
+        else:
+            return None
+        return np.random.default_rng(seed).permutation(chosen) if seed is not None else chosen
+
+    def _order_warps(self) -> np.ndarray:
+        order = list(range(self._warps))
+        if self._options.schedule_seed is not None:
+            random.Random(self._options.schedule_seed).shuffle(order)  # noqa: S311 - a schedule, not a secret
+        return np.array(order, np.int32)
+
+    def execute(self) -> LaunchReport:
+        """Run all workers and build the report."""
+        total = prod(self._grid) if self._chosen is None else len(self._chosen)
+        count = max(1, min(self._options.threads, total))
+        workers = [_WorkerMemory(self._fill, self._compiled, self._warps, self._shared_size) for _ in range(count)]
+        start = time.perf_counter()
+        self._run_all(workers)
+        seconds = time.perf_counter() - start
+        states = [worker.state for worker in workers]
+        counters = None
+        if self._totals is not None:
+            counters = collect(self._totals, workers, run=total, grid=prod(self._grid))
+        return LaunchReport(
+            self._kernel.name,
+            self._grid,
+            self._block,
+            self._dynamic_shared,
+            diagnose(self._kernel.name, self._compiled.program, states, self._memory, self._shared_size),
+            counters,
+            sum(int(one.blocks_run) for one in states),
+            seconds,
+        )
+
+    def _run_all(self, workers: list[_WorkerMemory]) -> None:
+        run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(load_runtime().address("sgpu_run"))
+        others = [threading.Thread(target=run, args=(worker.address,)) for worker in workers[1:]]
+        for thread in others:
+            thread.start()
+        run(workers[0].address)
+        for thread in others:
+            thread.join()
+
+    def _fill(self, worker: state.Worker) -> None:
+        """Set the fields that all workers share."""
+        worker.entry = self._compiled.entry
+        worker.params = self._params.ctypes.data
+        worker.block_list = 0 if self._chosen is None else self._chosen.ctypes.data
+        worker.next_block = self._next.ctypes.data
+        worker.blocks = prod(self._grid) if self._chosen is None else len(self._chosen)
+        worker.warp_order = self._warp_order.ctypes.data
+        worker.abort = self._abort.ctypes.data
+        worker.table, worker.table_size = self._table.ctypes.data, len(self._table)
+        worker.globals = self._globals.ctypes.data
+        worker.shared_size = self._shared_size
+        worker.budget = self._options.instruction_budget
+        worker.grid[:], worker.block[:] = self._grid, self._block
+        worker.warps, worker.threads = self._warps, prod(self._block)
+        worker.dynamic_shared = self._dynamic_shared
+        if self._totals is not None:
+            worker.read_map, worker.write_map = self._totals.read_map.ctypes.data, self._totals.write_map.ctypes.data
+            worker.arena = self._totals.base
+
+
+class _WorkerMemory:
+    """One worker's state and the buffers that only it uses."""
+
+    def __init__(self, fill: object, compiled: CompiledKernel, warps: int, shared_size: int) -> None:
+        program = compiled.program
+        self.state = state.Worker()
+        fill(self.state)
+        stacks = warps if compiled.suspends else 1
+        self._stacks = np.empty(stacks * _STACK + 64, np.uint8)
+        self._shared = np.empty(shared_size + 256, np.uint8)
+        self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64, np.uint8)
+        self._cache = np.zeros((len(program.sites) + 1, 2), np.uint64)
+        self._cache[:, 0] = 2**64 - 1
+        self.block_counts = np.zeros((len(program.counted) + 1, 2), np.int64)
+        self.events = np.zeros(len(state.EVENT_FIELDS), np.int64)
+        own = self.state
+        own.stacks, own.stack_size = _aligned(self._stacks, 64), _STACK
+        own.shared, own.local = _aligned(self._shared, 128), _aligned(self._local, 64)
+        own.local_size = program.local_bytes
+        own.cache = self._cache.ctypes.data
+        own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
+        own.suspends = int(compiled.suspends)
+        self.address = ctypes.addressof(own)
+
+
+def _aligned(buffer: np.ndarray, align: int) -> int:
+    return -(-buffer.ctypes.data // align) * align

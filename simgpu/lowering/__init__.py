@@ -1,0 +1,72 @@
+"""Lowering of PTX instructions to LLVM, by family.
+
+Each family module holds a table from base opcode to a function of the context and the instruction. A new
+instruction is a function and a line in its family's table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simgpu.codegen.context import Context
+from simgpu.errors import UnsupportedError
+from simgpu.lowering import (
+    atomic,
+    bits,
+    calls,
+    control,
+    conversion,
+    floating,
+    half,
+    integer,
+    memory,
+    moves,
+    transcendental,
+    warp,
+)
+from simgpu.ptx.syntax import Instruction
+
+Lowering = Callable[[Context, Instruction], None]
+
+_HALF_TYPES = frozenset({"f16", "f16x2", "bf16", "bf16x2"})
+_FLOAT_TYPES = frozenset({"f32", "f64"})
+_ANY: dict[str, Lowering] = {
+    **moves.TABLE,
+    **bits.TABLE,
+    **conversion.TABLE,
+    **memory.TABLE,
+    **atomic.TABLE,
+    **warp.TABLE,
+    **control.TABLE,
+    **calls.TABLE,
+}
+EFFECTS = frozenset("ld st atom red bar barrier vote activemask match redux elect call trap brkpt cp shfl".split())
+"""Instructions whose guard must keep them from running at all, not only from writing a register."""
+
+
+def lower(context: Context, instruction: Instruction) -> None:
+    """Generate the code of one instruction.
+
+    Raises
+    ------
+    UnsupportedError
+        When simgpu lacks the instruction or one of its modifiers.
+    """
+    find(instruction)(context, instruction)
+
+
+def find(instruction: Instruction) -> Lowering:
+    """Return the lowering of an instruction by its base opcode and type."""
+    base, types = instruction.base, instruction.modifiers
+    chosen = _ANY.get(base)
+    if chosen is None and types:
+        last = types[-1]
+        if last in _HALF_TYPES or (last == "f32" and _HALF_TYPES & set(types)):
+            chosen = half.TABLE.get(base)
+        elif last in _FLOAT_TYPES:
+            chosen = floating.TABLE.get(base) or transcendental.TABLE.get(base)
+        else:
+            chosen = integer.TABLE.get(base)
+    if chosen is None:
+        raise UnsupportedError(f"{instruction.opcode} (PTX line {instruction.line})")
+    return chosen

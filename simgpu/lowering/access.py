@@ -1,0 +1,274 @@
+"""How one warp-wide memory access becomes host loads or stores.
+
+The shape of the address chooses: one word and a broadcast, one vector, a vector or a few words permuted by a
+constant pattern, else one word for each lane. Every fast form is guarded by a cheap test of its bounds (and of its
+shape, if a narrower address may have wrapped around); what fails the test goes through the runtime's check, lane
+by lane, which reports the fault or finds the right place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from simgpu.analysis.shapes import Shape
+from simgpu.codegen.context import Context
+from simgpu.codegen.values import WARP, Value, constant, pattern
+from simgpu.ptx.syntax import Address, Instruction, Space
+
+SPACE_CODES = {Space.GLOBAL: 0, Space.CONST: 0, Space.SHARED: 1, Space.LOCAL: 2, Space.GENERIC: 3}
+_FEW_WORDS = 4
+_PERMUTED_SPAN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A memory access: `count` elements of `element` type in each lane, at `address` in `space`."""
+
+    instruction: Instruction
+    space: Space
+    element: str
+    count: int
+    address: Value
+    shape: Shape | None
+    site: int
+
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of one element."""
+        return int(self.element[1:]) // 8
+
+    @property
+    def size(self) -> int:
+        """Bytes of one lane's access; the address must be a multiple of it."""
+        return self.element_bytes * self.count
+
+
+def open_access(c: Context, i: Instruction, operand: Address, space: Space, element: str, count: int) -> Access:
+    """Describe an access and count it if counters are on."""
+    size = int(element[1:]) // 8 * count
+    site = c.program.site(i, size, space)
+    address = c.address(operand)
+    shape = c.shape(operand)
+    if space is Space.LOCAL or (space is Space.GENERIC and c.program.local_bytes):
+        address, shape = c.e.splat(address), None
+    elif shape is not None and shape.uniform and not shape.wrapped:
+        address = c.e.extract(address, 0)
+    return Access(i, space, element, count, address, shape, site)
+
+
+def uniform_pointer(c: Context, access: Access) -> Value:
+    """Check an address that all lanes share and return the host pointer."""
+    address = access.address
+    if access.space is Space.SHARED:
+        host = c.e.binary("add", c.field("shared", "i64"), address)
+    else:
+        host = address
+    if not _checked(c, access):
+        return _pointer(c, host)
+    good = _in_bounds(c, access, address, access.size)
+    slow, go = c.e.label("slow"), c.e.label("go")
+    here = c.e.label("here")
+    c.e.line(f"br label %{here}")
+    c.e.start(here)
+    c.e.line(f"br i1 {good.text}, label %{go}, label %{slow}, !prof !1")
+    c.e.start(slow)
+    code = constant("i32", SPACE_CODES[access.space])
+    found = c.e.call(
+        "sgpu_resolve_lane", constant("i64", 0), c.worker, constant("i32", access.site), address, c.first_lane(),
+        constant("i32", access.size), code,
+    )  # fmt: skip
+    c.e.line(f"br label %{go}")
+    c.e.start(go)
+    joined = c.e.value(f"phi i64 [ {host.text}, %{here} ], [ {found.text}, %{slow} ]", "i64", 1)
+    return _pointer(c, joined)
+
+
+def _checked(c: Context, access: Access) -> bool:
+    return c.program.variant.checks or access.space is Space.GENERIC
+
+
+def _pointer(c: Context, host: Value) -> Value:
+    return c.e.cast("inttoptr", host, "ptr")
+
+
+def _in_bounds(c: Context, access: Access, first: Value, span: int) -> Value:
+    """Test that `span` bytes from a scalar address lie within known bounds, and the address' alignment."""
+    end = c.e.number("add", first, span)
+    if access.space is Space.SHARED:
+        limit = c.field("shared_size", "i64")
+        below = c.e.compare("icmp ule", end, limit)
+        inside = c.e.binary("and", below, c.e.compare("icmp ult", first, limit))
+    else:
+        cache = c.e.address(c.field("cache", "ptr"), 16 * access.site)
+        low, high = c.e.load(cache, "i64"), c.e.load(c.e.address(cache, 8), "i64")
+        inside = c.e.binary("and", c.e.compare("icmp uge", first, low), c.e.compare("icmp ule", end, high))
+    if access.size == 1:
+        return inside
+    odd = c.e.number("and", first, access.size - 1)
+    return c.e.binary("and", inside, c.e.compare("icmp eq", odd, constant("i64", 0)))
+
+
+def resolve(c: Context, access: Access) -> Value:
+    """Check and translate each lane's address by the runtime; return the host addresses."""
+    if not _checked(c, access) and access.space in {Space.GLOBAL, Space.CONST}:
+        return access.address
+    code = SPACE_CODES[access.space]
+    return c.e.call(
+        "sgpu_resolve", constant("i64", 0, WARP), c.worker, constant("i32", access.site), access.address, c.bits(),
+        constant("i32", access.size), constant("i32", code),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of memory that serves all lanes: `first` is its lowest address, lanes lie `offsets` bytes in."""
+
+    first: Value
+    offsets: tuple[int, ...]
+
+    @property
+    def span(self) -> int:
+        """Bytes from the first lane's address to the last's."""
+        return max(self.offsets)
+
+
+def find_window(c: Context, access: Access) -> Window | None:
+    """Return the window of a patterned access; None when lanes follow no usable pattern."""
+    shape = access.shape
+    if shape is None or access.address.lanes == 1:
+        return None
+    low = min(shape.pattern)
+    offsets = tuple(value - low for value in shape.pattern)
+    lane = offsets.index(0)
+    first = c.e.extract(access.address, lane)
+    return Window(first, offsets)
+
+
+def contiguous(access: Access, window: Window) -> bool:
+    """Whether lanes use consecutive places in order."""
+    return all(offset == lane * access.size for lane, offset in enumerate(window.offsets))
+
+
+def guarded(
+    c: Context,
+    access: Access,
+    window: Window,
+    fast: Callable[[Value], Sequence[Value]],
+    slow: Callable[[], Sequence[Value]],
+) -> list[Value]:
+    """Generate the fast form behind its test and the slow one beside it; return the joined values."""
+    good = _window_test(c, access, window)
+    host = window.first
+    if access.space is Space.SHARED:
+        host = c.e.binary("add", c.field("shared", "i64"), host)
+    if good is None:
+        return list(fast(_pointer(c, host)))
+    quick, careful, join = c.e.label("fast"), c.e.label("careful"), c.e.label("join")
+    c.e.line(f"br i1 {good.text}, label %{quick}, label %{careful}, !prof !1")
+    c.e.start(quick)
+    first = fast(_pointer(c, host))
+    quick_end = _close(c, join)
+    c.e.start(careful)
+    second = slow()
+    careful_end = _close(c, join)
+    c.e.start(join)
+    return [
+        c.e.value(
+            f"phi {one.type} [ {one.text}, %{quick_end} ], [ {two.text}, %{careful_end} ]", one.element, one.lanes
+        )
+        for one, two in zip(first, second, strict=True)
+    ]
+
+
+def _close(c: Context, join: str) -> str:
+    """End the open block by a jump to `join` and return the block's own name."""
+    end = c.e.label("end")
+    c.e.line(f"br label %{end}")
+    c.e.start(end)
+    c.e.line(f"br label %{join}")
+    return end
+
+
+def _window_test(c: Context, access: Access, window: Window) -> Value | None:
+    """Return the test that the window form is right here; None if nothing can go wrong."""
+    good = None
+    if _checked(c, access):
+        good = _in_bounds(c, access, window.first, window.span + access.size)
+    if access.shape is not None and access.shape.wrapped:
+        lane = window.offsets.index(window.span)
+        gap = c.e.binary("sub", c.e.extract(access.address, lane), window.first)
+        whole = c.e.compare("icmp eq", gap, constant("i64", window.span))
+        good = whole if good is None else c.e.binary("and", good, whole)
+    return good
+
+
+def gather(c: Context, access: Access) -> list[Value]:
+    """Load one lane after the other."""
+    hosts = resolve(c, access)
+    mask = c.bits()
+    return [
+        c.e.call(
+            f"sgpu_gather_{access.element}", constant(access.element, 0, WARP), _step(c, hosts, access, place), mask
+        )
+        for place in range(access.count)
+    ]
+
+
+def scatter(c: Context, access: Access, values: Sequence[Value]) -> list[Value]:
+    """Store one lane after the other, lane 31 last."""
+    hosts = resolve(c, access)
+    mask = c.bits()
+    for place, value in enumerate(values):
+        c.e.call(f"sgpu_scatter_{access.element}", None, _step(c, hosts, access, place), mask, c.e.splat(value))
+    return []
+
+
+def _step(c: Context, hosts: Value, access: Access, place: int) -> Value:
+    return c.e.number("add", hosts, place * access.element_bytes) if place else hosts
+
+
+def permuted_load(c: Context, access: Access, window: Window) -> Callable[[Value], list[Value]] | None:
+    """Return a loader for a constant pattern: a few words, or one short vector, spread over the lanes."""
+    if access.count != 1:
+        return None
+    places = sorted(set(window.offsets))
+    unit = access.element_bytes
+    if len(places) <= _FEW_WORDS:
+        return lambda pointer: [_few_words(c, access, window, places, pointer)]
+    if any(place % unit for place in places) or window.span // unit >= _PERMUTED_SPAN:
+        return None
+    length = window.span // unit + 1
+
+    def load(pointer: Value) -> list[Value]:
+        words = c.e.load(pointer, access.element, length, unit)
+        return [c.e.shuffle(words, [offset // unit for offset in window.offsets])]
+
+    return load
+
+
+def _few_words(c: Context, access: Access, window: Window, places: Sequence[int], pointer: Value) -> Value:
+    total: Value | None = None
+    for place in places:
+        word = c.e.splat(c.e.load(c.e.address(pointer, place), access.element))
+        if total is None:
+            total = word
+        else:
+            here = pattern("i1", [offset == place for offset in window.offsets])
+            total = c.e.select(here, word, total)
+    if total is None:
+        raise c.unsupported(access.instruction)
+    return total
+
+
+def count_access(c: Context, access: Access, kind: int) -> None:
+    """Add an access to the counters; `kind` is 0 for a load, 1 for a store, 2 for an atomic."""
+    if not c.program.variant.counters:
+        return
+    address, mask, size = c.e.splat(access.address), c.bits(), constant("i32", access.size)
+    if access.space is Space.SHARED:
+        c.e.call("sgpu_count_shared", None, c.worker, address, mask, size)
+    elif access.space is Space.LOCAL:
+        c.e.call("sgpu_count_local", None, c.worker, mask, size)
+    else:
+        c.e.call("sgpu_count_global", None, c.worker, address, mask, size, constant("i32", kind))

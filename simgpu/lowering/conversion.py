@@ -1,0 +1,167 @@
+"""`cvt`: conversions between types with every rounding mode (PTX ISA, 'Data Movement and Conversion: cvt')."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simgpu.codegen.context import Context, element_of
+from simgpu.codegen.values import Value, constant
+from simgpu.lowering.half import round_to, source, widen
+from simgpu.lowering.modifiers import Modifiers
+from simgpu.lowering.rounding import flush, narrow, narrow_to_odd, saturate
+from simgpu.ptx.syntax import Instruction, ScalarType
+
+_HALVES = {ScalarType.F16, ScalarType.BF16}
+_PACKED = {ScalarType.F16X2: ScalarType.F16, ScalarType.BF16X2: ScalarType.BF16}
+_INTEGRAL = {"rni": "roundeven", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}
+_ROUNDINGS = ("rn", "rz", "rm", "rp")
+_SINGLE_EXACT = 24
+_DOUBLE_EXACT = 53
+_WORD = 64
+
+
+class _Options:
+    """The modifiers of one `cvt`."""
+
+    def __init__(self, i: Instruction) -> None:
+        modifiers = Modifiers(i)
+        self.integral = modifiers.take(*_INTEGRAL)
+        self.mode = modifiers.take(*_ROUNDINGS) or "rn"
+        self.ftz = modifiers.has("ftz")
+        self.sat = modifiers.has("sat")
+        self.relu = modifiers.has("relu")
+        self.target = modifiers.kind()
+        self.given = modifiers.kind()
+        modifiers.done()
+
+
+def _convert(c: Context, i: Instruction) -> None:
+    options = _Options(i)
+    if options.target in _PACKED:
+        _convert_packed(c, i, options)
+        return
+    if options.given in _PACKED:
+        raise c.unsupported(i)
+    if options.given.floating:
+        value = _read_float(c, i, options)
+        if options.target.floating:
+            c.result(i.operands[0], _float_to_float(c, i, value, options))
+        else:
+            c.result(i.operands[0], _float_to_integer(c, value, options))
+        return
+    value = c.source(i.operands[1], options.given)
+    if options.target.floating:
+        c.result(i.operands[0], _integer_to_float(c, i, value, options))
+    else:
+        _result_integer(c, i, _integer_to_integer(c, value, options), options)
+
+
+def _read_float(c: Context, i: Instruction, options: _Options) -> Value:
+    if options.given in _HALVES:
+        return widen(c, source(c, i.operands[1], options.given), options.given)
+    value = c.source(i.operands[1], options.given)
+    return flush(c, value) if options.ftz and options.given is ScalarType.F32 else value
+
+
+def _float_to_float(c: Context, i: Instruction, value: Value, options: _Options) -> Value:
+    if options.integral is not None:
+        value = c.e.intrinsic(_INTEGRAL[options.integral], value)
+    if options.target in _HALVES:
+        value = _to_half(c, i, value, options)
+        return value
+    element = element_of(options.target)
+    if value.element == "double" and element == "float":
+        value = narrow(c, value, None, options.mode)
+    elif value.element != element:
+        value = c.e.cast("fpext", value, element)
+    if options.ftz and element == "float":
+        value = flush(c, value)
+    if options.relu:
+        value = c.e.intrinsic("maximum", value, constant(element, 0.0, value.lanes))
+    return saturate(c, value) if options.sat else value
+
+
+def _to_half(c: Context, i: Instruction, value: Value, options: _Options) -> Value:
+    """Round to a 16-bit float; `rz` steps back where rounding to nearest went away from zero."""
+    if options.mode not in {"rn", "rz"}:
+        raise c.unsupported(i, f"rounding {options.mode}")
+    if value.element == "double":
+        value = narrow_to_odd(c, value)
+    if options.sat:
+        value = saturate(c, value)
+    if options.relu:
+        value = c.e.intrinsic("maximum", value, constant("float", 0.0, value.lanes))
+    near = round_to(c, value, options.target)
+    if options.mode == "rn":
+        return near
+    back = widen(c, near, options.target)
+    away = c.e.compare("fcmp ogt", c.e.intrinsic("fabs", back), c.e.intrinsic("fabs", value))
+    return c.e.select(away, c.e.number("sub", near, 1), near)
+
+
+def _convert_packed(c: Context, i: Instruction, options: _Options) -> None:
+    """Pack two single-precision values: the first source goes to the upper half."""
+    if options.given is not ScalarType.F32 or len(i.operands) != 3:  # noqa: PLR2004 - destination and two sources
+        raise c.unsupported(i)
+    options.target = _PACKED[options.target]
+    high, low = (
+        c.e.cast("zext", _to_half(c, i, c.source(operand, ScalarType.F32), options), "i32")
+        for operand in i.operands[1:]
+    )
+    c.result(i.operands[0], c.e.binary("or", c.e.number("shl", high, 16), low))
+
+
+def _float_to_integer(c: Context, value: Value, options: _Options) -> Value:
+    """Round, clamp to the target's range; not-a-number gives zero, or the top bit with 64-bit types."""
+    rounded = c.e.intrinsic(_INTEGRAL[options.integral or "rzi"], value)
+    target = options.target
+    element = f"i{target.bits}"
+    sign = "s" if target.signed else "u"
+    number = c.e.intrinsic(f"fpto{sign}i.sat", rounded, result=element)
+    if target.bits < _WORD and options.given is not ScalarType.F64:
+        return number
+    invalid = constant(element, -(1 << target.bits - 1), number.lanes)
+    return c.e.select(c.e.compare("fcmp uno", value, value), invalid, number)
+
+
+def _integer_to_float(c: Context, i: Instruction, value: Value, options: _Options) -> Value:
+    operation = "sitofp" if options.given.signed else "uitofp"
+    target = options.target
+    if target in _HALVES:
+        wide = c.e.cast(operation, value, "double" if value.bits > _SINGLE_EXACT else "float")
+        if value.bits > _DOUBLE_EXACT and target is ScalarType.BF16:
+            raise c.unsupported(i)
+        return _to_half(c, i, wide, options)
+    if options.mode == "rn":
+        return c.e.cast(operation, value, element_of(target))
+    if value.bits > _DOUBLE_EXACT or target is ScalarType.F64:
+        raise c.unsupported(i, f"rounding {options.mode} of 64-bit integers")
+    return narrow(c, c.e.cast(operation, value, "double"), None, options.mode)
+
+
+def _integer_to_integer(c: Context, value: Value, options: _Options) -> Value:
+    target, given = options.target, options.given
+    if options.sat:
+        value = _clamp(c, value, given, target)
+    return c.e.resize(value, f"i{target.bits}", signed=given.signed)
+
+
+def _clamp(c: Context, value: Value, given: ScalarType, target: ScalarType) -> Value:
+    low = -(1 << target.bits - 1) if target.signed else 0
+    high = (1 << target.bits - (1 if target.signed else 0)) - 1
+    least = -(1 << given.bits - 1) if given.signed else 0
+    most = (1 << given.bits - (1 if given.signed else 0)) - 1
+    sign = "s" if given.signed else "u"
+    if high < most:
+        value = c.e.intrinsic(f"{sign}min", value, constant(value.element, high, value.lanes))
+    if low > least:
+        value = c.e.intrinsic(f"{sign}max", value, constant(value.element, low, value.lanes))
+    return value
+
+
+def _result_integer(c: Context, i: Instruction, value: Value, options: _Options) -> None:
+    """Write an integer; a destination register wider than the type is sign- or zero-extended."""
+    c.extended_result(i.operands[0], value, signed=options.target.signed)
+
+
+TABLE: dict[str, Callable[[Context, Instruction], None]] = {"cvt": _convert}

@@ -1,0 +1,319 @@
+"""`ld`, `st` and asynchronous copies (PTX ISA, 'Data Movement and Conversion Instructions')."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from simgpu.codegen.context import Context, element_of
+from simgpu.codegen.values import WARP, Value, constant, pattern
+from simgpu.lowering.access import (
+    Access,
+    contiguous,
+    count_access,
+    find_window,
+    gather,
+    guarded,
+    open_access,
+    permuted_load,
+    scatter,
+    uniform_pointer,
+)
+from simgpu.lowering.modifiers import Modifiers
+from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, ScalarType, Space, Symbol, Vector
+
+_SPACES = {"global": Space.GLOBAL, "shared": Space.SHARED, "shared::cta": Space.SHARED, "local": Space.LOCAL,
+           "const": Space.CONST, "param": Space.PARAM, "param::entry": Space.PARAM, "param::func": Space.PARAM}  # fmt: skip
+_ORDERINGS = ("weak", "relaxed", "acquire", "release", "volatile")
+_SCOPES = ("cta", "cluster", "gpu", "sys")
+_CACHE_HINTS = ("ca", "cg", "cs", "cv", "lu", "wb", "wt", "nc")
+_COUNTS = {"v2": 2, "v4": 4, "v8": 8}
+_COPY_SIZES = (4, 8, 16)
+
+
+def take_space(modifiers: Modifiers) -> Space:
+    """Read the state space; none means generic."""
+    name = modifiers.take(*_SPACES)
+    return Space.GENERIC if name is None else _SPACES[name]
+
+
+def take_memory_hints(modifiers: Modifiers) -> None:
+    """Read orderings, scopes and cache hints: the simulated memory is coherent and has no caches."""
+    modifiers.take(*_ORDERINGS)
+    modifiers.take(*_SCOPES)
+    modifiers.drop("L1::", "L2::", "unified")
+    for name in _CACHE_HINTS:
+        modifiers.take(name)
+
+
+def _parse(i: Instruction) -> tuple[Space, int, ScalarType]:
+    modifiers = Modifiers(i)
+    space = take_space(modifiers)
+    take_memory_hints(modifiers)
+    count = _COUNTS[name] if (name := modifiers.take(*_COUNTS)) else 1
+    kind = modifiers.kind()
+    modifiers.done()
+    return space, count, kind
+
+
+def _fenced(c: Context, i: Instruction) -> None:
+    """Keep the compiler from moving a synchronising access."""
+    if {"volatile", "acquire", "release"} & set(i.modifiers):
+        c.e.line("fence seq_cst")
+
+
+def _load(c: Context, i: Instruction) -> None:
+    space, count, kind = _parse(i)
+    target, place = i.operands[0], i.operands[1]
+    if not isinstance(place, Address):
+        raise c.unsupported(i)
+    items = target.items if isinstance(target, Vector) else (target,)
+    element, parts = _elements(kind)
+    if space is Space.PARAM:
+        values = _load_parameter(c, i, place, element, count * parts)
+    else:
+        access = open_access(c, i, place, space, element, count * parts)
+        count_access(c, access, 0)
+        _fenced(c, i)
+        values = _load_values(c, access)
+        _fenced(c, i)
+    for item, value in zip(items, _joined(c, values, parts), strict=True):
+        c.extended_result(item, value, signed=kind.signed)
+
+
+def _elements(kind: ScalarType) -> tuple[str, int]:
+    """Return the memory element and how many make one value: 128 bits are two words."""
+    return ("i64", 2) if kind is ScalarType.B128 else (f"i{kind.bits}", 1)
+
+
+def _joined(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
+    if parts == 1:
+        return list(values)
+    return [
+        c.e.binary("or", c.e.resize(low, "i128"), c.e.number("shl", c.e.resize(high, "i128"), 64))
+        for low, high in zip(values[::2], values[1::2], strict=True)
+    ]
+
+
+def _load_values(c: Context, access: Access) -> list[Value]:
+    if access.address.lanes == 1:
+        pointer = uniform_pointer(c, access)
+        unit = access.element_bytes
+        return [c.e.load(c.e.address(pointer, place * unit), access.element) for place in range(access.count)]
+    window = find_window(c, access)
+    if window is None:
+        return gather(c, access)
+    if contiguous(access, window):
+        return guarded(c, access, window, lambda pointer: _load_vector(c, access, pointer), lambda: gather(c, access))
+    loader = permuted_load(c, access, window)
+    if loader is None:
+        return gather(c, access)
+    return guarded(c, access, window, loader, lambda: gather(c, access))
+
+
+def _load_vector(c: Context, access: Access, pointer: Value) -> list[Value]:
+    """Load consecutive lanes at once; lanes that do not run load nothing that matters, within the same bounds."""
+    words = c.e.load(pointer, access.element, WARP * access.count, access.element_bytes)
+    if access.count == 1:
+        return [words]
+    return [c.e.shuffle(words, range(place, words.lanes, access.count)) for place in range(access.count)]
+
+
+def _load_parameter(c: Context, i: Instruction, place: Address, element: str, count: int) -> list[Value]:
+    unit = int(element[1:]) // 8
+    local = c.locations.get(place.base.name) if isinstance(place.base, Symbol) else None
+    if local is None:
+        address = c.address(place)
+        if address.lanes != 1:
+            access = Access(
+                i, Space.GLOBAL, element, count, address, None, c.program.site(i, unit * count, Space.PARAM)
+            )
+            return gather(c, access)
+        pointer = c.e.cast("inttoptr", address, "ptr")
+        return [c.e.load(c.e.address(pointer, step * unit), element) for step in range(count)]
+    size = c.variables[_name(place)].size or 0
+    if size == unit:
+        return [c.e.load(local, element, WARP, unit)]
+    hosts = _parameter_hosts(c, local, size, place.offset)
+    return [
+        c.e.call(f"sgpu_gather_{element}", constant(element, 0, WARP), c.e.number("add", hosts, step * unit), c.bits())
+        for step in range(count)
+    ]
+
+
+def _name(place: Address) -> str:
+    return place.base.name if isinstance(place.base, Symbol) else ""
+
+
+def _parameter_hosts(c: Context, local: Value, size: int, offset: int) -> Value:
+    """Return each lane's host address within a call's parameter, which the lanes hold one after the other."""
+    base = c.e.cast("ptrtoint", local, "i64")
+    return c.e.binary("add", pattern("i64", [lane * size + offset for lane in range(WARP)]), base)
+
+
+def _store(c: Context, i: Instruction) -> None:
+    space, count, kind = _parse(i)
+    place, given = i.operands
+    if not isinstance(place, Address):
+        raise c.unsupported(i)
+    items = given.items if isinstance(given, Vector) else (given,)
+    element, parts = _elements(kind)
+    raw = ScalarType(f"b{kind.bits}")
+    values = _split(c, [_raw_source(c, item, kind, raw) for item in items], parts)
+    if space is Space.PARAM:
+        _store_parameter(c, i, place, element, values)
+        return
+    access = open_access(c, i, place, space, element, count * parts)
+    count_access(c, access, 1)
+    _fenced(c, i)
+    _store_values(c, access, values)
+    _fenced(c, i)
+
+
+def _raw_source(c: Context, item: Operand, kind: ScalarType, raw: ScalarType) -> Value:
+    """Return the bits of a stored value; a constant takes its form from the type."""
+    return c.e.cast("bitcast", c.source(item, kind if element_of(kind)[0] != "i" else raw), f"i{kind.bits}")
+
+
+def _split(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
+    if parts == 1:
+        return list(values)
+    pieces = []
+    for value in values:
+        pieces += [c.e.resize(value, "i64"), c.e.resize(c.e.number("lshr", value, 64), "i64")]
+    return pieces
+
+
+def _store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
+    if access.address.lanes == 1:
+        pointer = uniform_pointer(c, access)
+        for place, value in enumerate(values):
+            c.e.store(_last_lane(c, value), c.e.address(pointer, place * access.element_bytes))
+        return
+    window = find_window(c, access)
+    if window is None or not contiguous(access, window):
+        scatter(c, access, values)
+        return
+    vectors = [c.e.splat(value) for value in values]
+    guarded(
+        c,
+        access,
+        window,
+        lambda pointer: _store_vector(c, access, pointer, vectors),
+        lambda: scatter(c, access, vectors),
+    )
+
+
+def _last_lane(c: Context, value: Value) -> Value:
+    """Return the value that stays when all lanes write to one place: the last one's."""
+    if value.lanes == 1:
+        return value
+    if c.full:
+        return c.e.extract(value, WARP - 1)
+    leading = c.e.intrinsic("ctlz", c.bits(), extra="i1 true")
+    return c.e.extract(value, c.e.binary("sub", constant("i32", WARP - 1), leading))
+
+
+def _store_vector(c: Context, access: Access, pointer: Value, vectors: Sequence[Value]) -> list[Value]:
+    joined, mask = vectors[0], c.mask
+    if access.count > 1:
+        joined = _interleave(c, vectors)
+        spread = [lane for lane in range(WARP) for _ in range(access.count)]
+        mask = c.mask if c.full else c.e.shuffle(c.mask, spread)
+    if c.full:
+        c.e.store(joined, pointer, access.element_bytes)
+        return []
+    suffix = f"v{joined.lanes}{joined.element}"
+    c.e.declarations.add(f"declare void @llvm.masked.store.{suffix}.p0({joined.type}, ptr, i32, {mask.type})")
+    c.e.line(
+        f"call void @llvm.masked.store.{suffix}.p0({joined.typed}, ptr {pointer.text}, "
+        f"i32 {access.element_bytes}, {mask.typed})"
+    )
+    return []
+
+
+def _interleave(c: Context, vectors: Sequence[Value]) -> Value:
+    """Merge vectors so that a lane's elements are neighbours."""
+    joined, width = list(vectors), WARP
+    while len(joined) > 1:
+        joined = [
+            c.e.shuffle(first, range(2 * width), second)
+            for first, second in zip(joined[::2], joined[1::2], strict=True)
+        ]
+        width *= 2
+    count = len(vectors)
+    return c.e.shuffle(joined[0], [place * WARP + lane for lane in range(WARP) for place in range(count)])
+
+
+def _store_parameter(c: Context, i: Instruction, place: Address, element: str, values: Sequence[Value]) -> None:
+    local = c.locations.get(_name(place))
+    if local is None:
+        raise c.unsupported(i, f"store to parameter {_name(place)}")
+    unit, size = int(element[1:]) // 8, c.variables[_name(place)].size or 0
+    if size == unit and c.full:
+        c.e.store(c.e.splat(values[0]), local, unit)
+        return
+    hosts = _parameter_hosts(c, local, size, place.offset)
+    for step, value in enumerate(values):
+        c.e.call(f"sgpu_scatter_{element}", None, c.e.number("add", hosts, step * unit), c.bits(), c.e.splat(value))
+
+
+def _copy(c: Context, i: Instruction) -> None:
+    """`cp.async` done at once; committing and waiting have nothing left to do."""
+    modifiers = Modifiers(i)
+    if not modifiers.has("async"):
+        raise c.unsupported(i)
+    if modifiers.take("commit_group", "wait_group", "wait_all"):
+        modifiers.done()
+        return
+    modifiers.take("ca", "cg")
+    modifiers.take("shared", "shared::cta")
+    modifiers.take("global")
+    modifiers.drop("L2::")
+    modifiers.done()
+    target, given, size = i.operands[:3]
+    if not isinstance(target, Address) or not isinstance(given, Address) or not isinstance(size, Immediate):
+        raise c.unsupported(i)
+    if size.value not in _COPY_SIZES:
+        raise c.unsupported(i, f"{size.value} bytes")
+    words = size.value // 4
+    source = open_access(c, i, given, Space.GLOBAL, "i32", words)
+    kept = i.operands[3] if len(i.operands) > 3 else None  # noqa: PLR2004 - the optional source size
+    values = _copied(c, source, kept)
+    place = open_access(c, i, target, Space.SHARED, "i32", words)
+    count_access(c, place, 1)
+    _store_values(c, place, values)
+
+
+def _copied(c: Context, source: Access, kept: Operand | None) -> list[Value]:
+    """Load what is copied; bytes past the source size are zero and are not read at all."""
+    if kept is None or (isinstance(kept, Immediate) and kept.value >= source.size):
+        count_access(c, source, 0)
+        return _load_values(c, source)
+    length = c.e.splat(c.source(kept, ScalarType.U32))
+    whole, values = c.mask, []
+    base = c.e.splat(source.address)
+    for place in range(source.count):
+        c.mask = c.both(whole, c.e.compare("icmp ugt", length, constant("i32", 4 * place, WARP)))
+        piece = replace(source, count=1, address=c.e.number("add", base, 4 * place), shape=None)
+        if place == 0:
+            count_access(c, replace(source, address=base), 0)
+        values += gather(c, piece)
+    c.mask = whole
+    return values
+
+
+def _nothing(_c: Context, _i: Instruction) -> None:
+    """Prefetches and cache policies change no value."""
+
+
+TABLE: dict[str, Callable[[Context, Instruction], None]] = {
+    "ld": _load,
+    "ldu": _load,
+    "st": _store,
+    "cp": _copy,
+    "prefetch": _nothing,
+    "prefetchu": _nothing,
+    "discard": _nothing,
+    "applypriority": _nothing,
+}

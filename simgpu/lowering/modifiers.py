@@ -1,0 +1,61 @@
+"""Reading the dotted modifiers of an opcode; one that nobody reads is an error by name."""
+
+from __future__ import annotations
+
+from simgpu.errors import UnsupportedError
+from simgpu.ptx.syntax import Instruction, ScalarType
+
+_KINDS = {kind.value: kind for kind in ScalarType}
+
+
+class Modifiers:
+    """The modifiers of one instruction that have not been read yet."""
+
+    def __init__(self, instruction: Instruction) -> None:
+        self._instruction = instruction
+        self._rest = list(instruction.modifiers)
+
+    def take(self, *names: str) -> str | None:
+        """Remove and return the first of `names` that is present."""
+        for name in names:
+            if name in self._rest:
+                self._rest.remove(name)
+                return name
+        return None
+
+    def has(self, name: str) -> bool:
+        """Remove a modifier and tell whether it was present."""
+        return self.take(name) is not None
+
+    def kind(self) -> ScalarType:
+        """Remove and return the first type.
+
+        Raises
+        ------
+        UnsupportedError
+            When no (known) type is left.
+        """
+        for name in self._rest:
+            if name in _KINDS:
+                self._rest.remove(name)
+                return _KINDS[name]
+        raise self.error("no known type")
+
+    def drop(self, *prefixes: str) -> None:
+        """Remove modifiers that change nothing here, such as cache hints."""
+        self._rest = [name for name in self._rest if not name.startswith(prefixes)]
+
+    def done(self) -> None:
+        """Refuse what was not read.
+
+        Raises
+        ------
+        UnsupportedError
+            Naming the modifiers.
+        """
+        if self._rest:
+            raise self.error(f"modifier .{'.'.join(self._rest)}")
+
+    def error(self, why: str) -> UnsupportedError:
+        """Build the error that names the instruction."""
+        return UnsupportedError(f"{self._instruction.opcode} (PTX line {self._instruction.line}): {why}")

@@ -1,0 +1,170 @@
+"""Warp-wide instructions: shuffles, votes, matches, reductions (PTX ISA, 'Parallel Synchronization')."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from simgpu.codegen.context import Context
+from simgpu.codegen.values import WARP, Value, constant, pattern
+from simgpu.lowering.modifiers import Modifiers
+from simgpu.ptx.syntax import Instruction, Operand, Pair, ScalarType
+
+_LANE_BITS = 31
+_REDUCTIONS = {"add": ("add", 0), "and": ("and", -1), "or": ("or", 0), "xor": ("xor", 0)}
+
+
+def _shuffle(c: Context, i: Instruction) -> None:
+    modifiers = Modifiers(i)
+    modifiers.take("sync")
+    mode, kind = modifiers.take("up", "down", "bfly", "idx"), modifiers.kind()
+    modifiers.done()
+    if mode is None:
+        raise c.unsupported(i)
+    target = i.operands[0]
+    value = c.e.splat(c.source(i.operands[1], kind))
+    steps, bounds = _constants(c, i.operands[2]), _constants(c, i.operands[3])
+    if steps is not None and bounds is not None:
+        chosen = [_source_lane(mode, lane, steps[lane], bounds[lane]) for lane in range(WARP)]
+        lanes = [lane if source is None else source for lane, source in enumerate(chosen)]
+        inside = pattern("i1", [source is not None for source in chosen])
+        moved = c.e.shuffle(value, lanes)
+    else:
+        lanes_value, inside = _source_lanes(c, mode, i.operands[2], i.operands[3])
+        moved = c.e.call("sgpu_permute", constant("i32", 0, WARP), value, lanes_value)
+    if isinstance(target, Pair):
+        c.result(target.second, inside)
+        target = target.first
+    c.result(target, moved)
+
+
+def _constants(c: Context, operand: Operand) -> list[int] | None:
+    """Return an operand's value in each lane, if it is known."""
+    shape = c.shape(operand)
+    if shape is None or shape.base is None or shape.wrapped:
+        return None
+    return [shape.base + step for step in shape.pattern]
+
+
+def _source_lane(mode: str, lane: int, step: int, bound: int) -> int | None:
+    """Return the lane that `lane` reads, or None when that is out of its segment (PTX ISA, `shfl`)."""
+    step &= _LANE_BITS
+    clamp, segment = bound & _LANE_BITS, bound >> 8 & _LANE_BITS
+    most = lane & segment | clamp & ~segment & _LANE_BITS
+    if mode == "up":
+        source = lane - step
+        return source if source >= most else None
+    if mode == "down":
+        source = lane + step
+    elif mode == "bfly":
+        source = lane ^ step
+    else:
+        source = lane & segment | step & ~segment & _LANE_BITS
+    return source if source <= most else None
+
+
+def _source_lanes(c: Context, mode: str, step_operand: Operand, bound_operand: Operand) -> tuple[Value, Value]:
+    """Compute at run time what `_source_lane` computes; return the lanes and whether they are inside."""
+    lane = c.lane_ids()
+    step = c.e.splat(c.e.number("and", c.source(step_operand, ScalarType.U32), _LANE_BITS))
+    bound = c.e.splat(c.source(bound_operand, ScalarType.U32))
+    segment = c.e.number("and", c.e.number("lshr", bound, 8), _LANE_BITS)
+    outside = c.e.number("xor", segment, _LANE_BITS)
+    low = c.e.binary("and", lane, segment)
+    most = c.e.binary("or", low, c.e.binary("and", bound, outside))
+    if mode == "up":
+        source = c.e.binary("sub", lane, step)
+    elif mode == "down":
+        source = c.e.binary("add", lane, step)
+    elif mode == "bfly":
+        source = c.e.binary("xor", lane, step)
+    else:
+        source = c.e.binary("or", low, c.e.binary("and", step, outside))
+    inside = c.e.compare("icmp sge" if mode == "up" else "icmp sle", source, most)
+    return c.e.select(inside, source, lane), inside
+
+
+def _vote(c: Context, i: Instruction) -> None:
+    modifiers = Modifiers(i)
+    modifiers.take("sync")
+    mode = modifiers.take("all", "any", "uni", "ballot")
+    modifiers.kind()
+    modifiers.done()
+    votes = c.bits(c.both(c.mask, c.e.splat(c.source(i.operands[1], ScalarType.PRED))))
+    if mode == "ballot":
+        c.result(i.operands[0], votes)
+        return
+    none, every = c.e.compare("icmp eq", votes, constant("i32", 0)), c.e.compare("icmp eq", votes, c.bits())
+    if mode == "all":
+        c.result(i.operands[0], every)
+    elif mode == "any":
+        c.result(i.operands[0], c.e.number("xor", none, 1))
+    else:
+        c.result(i.operands[0], c.e.binary("or", none, every))
+
+
+def _active_mask(c: Context, i: Instruction) -> None:
+    c.result(i.operands[0], c.bits())
+
+
+def _match(c: Context, i: Instruction) -> None:
+    modifiers = Modifiers(i)
+    modifiers.take("sync")
+    mode, kind = modifiers.take("any", "all"), modifiers.kind()
+    modifiers.done()
+    target = i.operands[0]
+    value = c.e.splat(c.e.resize(c.source(i.operands[1], kind), "i64"))
+    if mode == "any":
+        c.result(target, c.e.call("sgpu_match", constant("i32", 0, WARP), value, c.bits()))
+        return
+    first = c.e.splat(c.e.extract(value, c.first_lane()))
+    same = c.bits(c.both(c.mask, c.e.compare("icmp eq", value, first)))
+    every = c.e.compare("icmp eq", same, c.bits())
+    if isinstance(target, Pair):
+        c.result(target.second, every)
+        target = target.first
+    c.result(target, c.e.select(every, c.bits(), constant("i32", 0)))
+
+
+def _reduce(c: Context, i: Instruction) -> None:
+    modifiers = Modifiers(i)
+    modifiers.take("sync")
+    operation, kind = modifiers.take("add", "and", "or", "xor", "min", "max"), modifiers.kind()
+    modifiers.done()
+    if operation is None or kind.floating:
+        raise c.unsupported(i)
+    value = c.e.splat(c.source(i.operands[1], kind))
+    if operation in _REDUCTIONS:
+        name, identity = _REDUCTIONS[operation]
+    else:
+        name, identity = ("s" if kind.signed else "u") + operation, _extreme(operation, signed=kind.signed)
+    kept = c.e.select(c.mask, value, constant("i32", identity, WARP))
+    c.result(i.operands[0], c.e.reduce(name, kept))
+
+
+def _extreme(operation: str, *, signed: bool) -> int:
+    """Return the number that changes no minimum or maximum."""
+    if signed:
+        return 2**31 - 1 if operation == "min" else -(2**31)
+    return -1 if operation == "min" else 0
+
+
+def _elect(c: Context, i: Instruction) -> None:
+    modifiers = Modifiers(i)
+    modifiers.take("sync")
+    modifiers.done()
+    target = i.operands[0]
+    first = c.first_lane()
+    if not isinstance(target, Pair):
+        raise c.unsupported(i)
+    c.result(target.first, first)
+    c.result(target.second, c.e.compare("icmp eq", c.lane_ids(), first))
+
+
+TABLE: dict[str, Callable[[Context, Instruction], None]] = {
+    "shfl": _shuffle,
+    "vote": _vote,
+    "activemask": _active_mask,
+    "match": _match,
+    "redux": _reduce,
+    "elect": _elect,
+}

@@ -1,0 +1,162 @@
+"""A simulated card's memory: an arena in host memory whose addresses are host addresses."""
+
+from __future__ import annotations
+
+import bisect
+import ctypes
+import mmap
+from dataclasses import dataclass, replace
+
+from simgpu.errors import OutOfDeviceMemoryError
+
+ALIGNMENT = 256
+_RED_ZONE = 256
+"""Unused bytes behind each allocation, so that a small overrun hits no other one."""
+_MAP_NORESERVE = 0x4000
+_POISON = 0xCB
+_POISON_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """One allocation, present or past."""
+
+    address: int
+    size: int
+    label: str
+    freed: bool = False
+
+    @property
+    def end(self) -> int:
+        """The address behind the last byte."""
+        return self.address + self.size
+
+
+class DeviceMemory:
+    """One card's memory.
+
+    Addresses are aligned to 256 bytes. Content starts poisoned. A freed range is used again last, so that a use
+    after free is recognised for long.
+
+    Parameters
+    ----------
+    capacity
+        Bytes of the card.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._arena = mmap.mmap(-1, 2 * capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+        self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._arena))
+        self._top = -(-self._base // ALIGNMENT) * ALIGNMENT
+        self._start = self._top
+        self._addresses: list[int] = []
+        self._allocations: list[Allocation] = []
+        self._used = 0
+
+    @property
+    def base(self) -> int:
+        """The lowest address that an allocation can have."""
+        return self._start
+
+    @property
+    def top(self) -> int:
+        """The address behind the highest allocation ever made."""
+        return self._top
+
+    @property
+    def used(self) -> int:
+        """Bytes in live allocations, padding included."""
+        return self._used
+
+    def allocate(self, nbytes: int, label: str = "") -> int:
+        """Reserve memory and return its address.
+
+        Raises
+        ------
+        OutOfDeviceMemoryError
+            When the card's capacity is used up.
+        """
+        if nbytes < 0:
+            raise ValueError(f"cannot allocate {nbytes} bytes")
+        room = _footprint(nbytes)
+        if self._used + room > self.capacity:
+            raise OutOfDeviceMemoryError(
+                f"{nbytes} bytes asked for, {max(self.capacity - self._used, 0)} of {self.capacity} free"
+            )
+        address = self._reuse(room) if self._top + room > self._base + 2 * self.capacity else self._extend(room)
+        place = bisect.bisect_left(self._addresses, address)
+        self._addresses.insert(place, address)
+        self._allocations.insert(place, Allocation(address, nbytes, label))
+        self._used += room
+        self.view(address, min(nbytes, _POISON_LIMIT))[:] = bytes([_POISON]) * min(nbytes, _POISON_LIMIT)
+        return address
+
+    def _extend(self, room: int) -> int:
+        address = self._top
+        self._top += room
+        return address
+
+    def _reuse(self, room: int) -> int:
+        """Take the first run of freed neighbours that is large enough."""
+        first, run = None, 0
+        for place, allocation in enumerate(self._allocations):
+            if not allocation.freed:
+                first, run = None, 0
+                continue
+            first = place if first is None else first
+            run += _footprint(allocation.size)
+            if run >= room:
+                address = self._addresses[first]
+                del self._addresses[first : place + 1]
+                del self._allocations[first : place + 1]
+                return address
+        raise OutOfDeviceMemoryError(f"{room} bytes asked for, the free memory is in smaller pieces")
+
+    def free(self, address: int) -> None:
+        """Release an allocation.
+
+        Raises
+        ------
+        ValueError
+            When `address` is not the start of a live allocation.
+        """
+        place = self._place(address)
+        allocation = self._allocations[place] if place is not None else None
+        if place is None or allocation is None or allocation.address != address or allocation.freed:
+            raise ValueError(f"no live allocation begins at {address:#x}")
+        self._allocations[place] = replace(allocation, freed=True)
+        self._used -= _footprint(allocation.size)
+
+    def view(self, address: int, nbytes: int) -> memoryview:
+        """Return a writable view of device memory; the range must lie within the arena."""
+        offset = address - self._base
+        if offset < 0 or offset + nbytes > len(self._arena):
+            raise ValueError(f"{nbytes} bytes at {address:#x} are not in device memory")
+        return memoryview(self._arena)[offset : offset + nbytes]
+
+    def find(self, address: int) -> Allocation | None:
+        """Return the allocation, live or freed, that holds an address."""
+        place = self._place(address)
+        if place is None:
+            return None
+        allocation = self._allocations[place]
+        return allocation if address < max(allocation.end, allocation.address + 1) else None
+
+    def nearest(self, address: int) -> Allocation | None:
+        """Return the allocation that lies nearest to an address, to name it in a fault."""
+        place = bisect.bisect_right(self._addresses, address)
+        around = self._allocations[max(place - 1, 0) : place + 1]
+        return min(around, key=lambda one: min(abs(address - one.address), abs(address - one.end)), default=None)
+
+    def live(self) -> list[Allocation]:
+        """List the live allocations by address."""
+        return [allocation for allocation in self._allocations if not allocation.freed]
+
+    def _place(self, address: int) -> int | None:
+        place = bisect.bisect_right(self._addresses, address) - 1
+        return place if place >= 0 else None
+
+
+def _footprint(nbytes: int) -> int:
+    return -(-(nbytes + _RED_ZONE) // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,1 @@
+"""PTX as text and as typed records: tokens, syntax, parser."""

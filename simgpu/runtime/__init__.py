@@ -1,0 +1,1 @@
+"""What runs beside the compiled kernels: fibers, the block scheduler, address checks, counters."""

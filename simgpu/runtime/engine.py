@@ -1,0 +1,102 @@
+"""Turn LLVM text into machine code, and keep the runtime's own code loaded."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from functools import cache
+from importlib.resources import files
+from string import Template
+
+from llvmlite import binding as llvm
+
+from simgpu.errors import UnsupportedError
+from simgpu.runtime import state
+
+_LOCK = threading.RLock()
+_RUNTIME_SYMBOLS = (
+    "sgpu_switch", "sgpu_run", "sgpu_fiber", "sgpu_barrier", "sgpu_fuel", "sgpu_fault", "sgpu_resolve",
+    "sgpu_resolve_lane", "sgpu_count_global", "sgpu_count_shared", "sgpu_count_atomic", "sgpu_count_local",
+    "sgpu_count_branch", "sgpu_permute", "sgpu_match",
+    *(f"sgpu_{kind}_{element}" for kind in ("gather", "scatter") for element in ("i8", "i16", "i32", "i64")),
+)  # fmt: skip
+ATTRIBUTES = '"prefer-vector-width"="512" "no-trapping-math"="true" nounwind'
+
+
+class MachineCode:
+    """One compiled module; the code lives as long as this object."""
+
+    def __init__(self, text: str, *, speed: int) -> None:
+        with _LOCK:
+            module = llvm.parse_assembly(text)
+            module.verify()
+            machine = _target_machine()
+            module.triple = machine.triple
+            module.data_layout = str(machine.target_data)
+            _optimise(module, machine, speed)
+            self.module_text = module
+            self._engine = llvm.create_mcjit_compiler(module, machine)
+            self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Return the address of a function."""
+        return int(self._engine.get_function_address(name))
+
+
+def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, speed: int) -> None:
+    options = llvm.create_pipeline_tuning_options(speed_level=speed)
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    options.loop_unrolling = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+
+
+@cache
+def _initialise() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+
+
+def _target_machine() -> llvm.TargetMachine:
+    """Return a machine for the host, new for each module: an engine owns its own."""
+    _initialise()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=2,
+        reloc="pic",
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
+@cache
+def load_runtime() -> MachineCode:
+    """Compile the runtime once per process and make its functions known to later modules.
+
+    Raises
+    ------
+    UnsupportedError
+        On a processor for which there is no context switch.
+    """
+    folder = files("simgpu.runtime")
+    context = folder / f"context_{platform.machine()}.ll"
+    if not context.is_file():
+        raise UnsupportedError(f"simgpu runs on x86_64 and aarch64, not on {platform.machine()}")
+    names = state.placeholders()
+    lanes = ", ".join(f"i64 {lane}" for lane in range(32))
+    names["lanes64"] = f"<{lanes}>"
+    parts = [context.read_text()]
+    parts += [
+        Template((folder / f"{name}.ll").read_text()).substitute(names) for name in ("scheduler", "access", "counting")
+    ]
+    lane_template = Template((folder / "lanes.ll").read_text())
+    parts += [lane_template.substitute(T=element, B=int(element[1:]) // 8) for element in ("i8", "i16", "i32", "i64")]
+    with _LOCK:
+        code = MachineCode("\n".join(parts), speed=2)
+        for name in _RUNTIME_SYMBOLS:
+            llvm.add_symbol(name, code.address(name))
+    return code

@@ -1,0 +1,469 @@
+; Workers, blocks, warps as fibers, barriers. Names after a dollar sign are byte offsets (runtime/state.py).
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+
+define internal ptr @warp(ptr %w, i32 %i) alwaysinline {
+  %i64 = zext i32 %i to i64
+  %o = mul i64 %i64, $warp_bytes
+  %o2 = add i64 %o, $w_warp
+  %p = getelementptr i8, ptr %w, i64 %o2
+  ret ptr %p
+}
+
+define internal ptr @bar(ptr %w, i32 %i) alwaysinline {
+  %i64 = zext i32 %i to i64
+  %o = mul i64 %i64, $barrier_bytes
+  %o2 = add i64 %o, $w_barrier
+  %p = getelementptr i8, ptr %w, i64 %o2
+  ret ptr %p
+}
+
+; One worker: take blocks until none is left or a fault stops the launch.
+define void @sgpu_run(ptr %w) {
+entry:
+  %p_next = getelementptr i8, ptr %w, i64 $w_next_block
+  %next = load ptr, ptr %p_next
+  %p_total = getelementptr i8, ptr %w, i64 $w_blocks
+  %total = load i64, ptr %p_total
+  %p_list = getelementptr i8, ptr %w, i64 $w_block_list
+  %list = load ptr, ptr %p_list
+  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
+  %abort = load ptr, ptr %p_abort
+  %p_gx = getelementptr i8, ptr %w, i64 $w_grid
+  %gx32 = load i32, ptr %p_gx
+  %gx = zext i32 %gx32 to i64
+  %p_gy = getelementptr i8, ptr %p_gx, i64 4
+  %gy32 = load i32, ptr %p_gy
+  %gy = zext i32 %gy32 to i64
+  %p_x = getelementptr i8, ptr %w, i64 $w_ctaid
+  %p_y = getelementptr i8, ptr %p_x, i64 4
+  %p_z = getelementptr i8, ptr %p_x, i64 8
+  %p_run = getelementptr i8, ptr %w, i64 $w_blocks_run
+  br label %loop
+loop:
+  %i = atomicrmw add ptr %next, i64 1 monotonic
+  %more = icmp ult i64 %i, %total
+  br i1 %more, label %body, label %done
+body:
+  %plain = icmp eq ptr %list, null
+  br i1 %plain, label %go, label %mapped
+mapped:
+  %p_entry = getelementptr i64, ptr %list, i64 %i
+  %m = load i64, ptr %p_entry
+  br label %go
+go:
+  %b = phi i64 [ %i, %body ], [ %m, %mapped ]
+  %x = urem i64 %b, %gx
+  %yz = udiv i64 %b, %gx
+  %y = urem i64 %yz, %gy
+  %z = udiv i64 %yz, %gy
+  %x32 = trunc i64 %x to i32
+  %y32 = trunc i64 %y to i32
+  %z32 = trunc i64 %z to i32
+  store i32 %x32, ptr %p_x
+  store i32 %y32, ptr %p_y
+  store i32 %z32, ptr %p_z
+  call void @run_block(ptr %w)
+  %run = load i64, ptr %p_run
+  %run1 = add i64 %run, 1
+  store i64 %run1, ptr %p_run
+  %stop = load atomic i32, ptr %abort monotonic, align 4
+  %stopped = icmp ne i32 %stop, 0
+  br i1 %stopped, label %done, label %loop
+done:
+  ret void
+}
+
+define internal void @run_block(ptr %w) {
+entry:
+  %p_shared = getelementptr i8, ptr %w, i64 $w_shared
+  %shared = load ptr, ptr %p_shared
+  %p_shared_size = getelementptr i8, ptr %w, i64 $w_shared_size
+  %shared_size = load i64, ptr %p_shared_size
+  call void @llvm.memset.p0.i64(ptr %shared, i8 -1, i64 %shared_size, i1 false)
+  %bars = getelementptr i8, ptr %w, i64 $w_barrier
+  %bar_bytes = mul i64 $barriers, $barrier_bytes
+  call void @llvm.memset.p0.i64(ptr %bars, i8 0, i64 %bar_bytes, i1 false)
+  %p_warps = getelementptr i8, ptr %w, i64 $w_warps
+  %warps = load i32, ptr %p_warps
+  %p_live = getelementptr i8, ptr %w, i64 $w_live
+  store i32 %warps, ptr %p_live
+  %p_order = getelementptr i8, ptr %w, i64 $w_warp_order
+  %order = load ptr, ptr %p_order
+  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
+  %abort = load ptr, ptr %p_abort
+  %p_budget = getelementptr i8, ptr %w, i64 $w_budget
+  %budget = load i64, ptr %p_budget
+  %p_current = getelementptr i8, ptr %w, i64 $w_current
+  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
+  %p_stacks = getelementptr i8, ptr %w, i64 $w_stacks
+  %stacks = load i64, ptr %p_stacks
+  %p_stack_size = getelementptr i8, ptr %w, i64 $w_stack_size
+  %stack_size = load i64, ptr %p_stack_size
+  %p_suspends = getelementptr i8, ptr %w, i64 $w_suspends
+  %suspends = load i32, ptr %p_suspends
+  br label %reset
+reset:
+  %r = phi i32 [ 0, %entry ], [ %r1, %reset ]
+  %rw = call ptr @warp(ptr %w, i32 %r)
+  store i64 0, ptr %rw
+  %rb = getelementptr i8, ptr %rw, i64 $p_budget
+  store i64 %budget, ptr %rb
+  %rs = getelementptr i8, ptr %rw, i64 $p_state
+  store i32 0, ptr %rs
+  %r1 = add i32 %r, 1
+  %rmore = icmp ult i32 %r1, %warps
+  br i1 %rmore, label %reset, label %round
+round:
+  br label %scan
+scan:
+  %k = phi i32 [ 0, %round ], [ %k1, %next ]
+  %progress = phi i1 [ false, %round ], [ %progress1, %next ]
+  %k64 = zext i32 %k to i64
+  %p_i = getelementptr i32, ptr %order, i64 %k64
+  %i = load i32, ptr %p_i
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %p_state = getelementptr i8, ptr %wp, i64 $p_state
+  %state = load i32, ptr %p_state
+  %ready = icmp eq i32 %state, 0
+  br i1 %ready, label %start, label %next
+start:
+  %old = load i64, ptr %wp
+  %new = icmp eq i64 %old, 0
+  br i1 %new, label %boot, label %switch
+boot:
+  %own = mul i32 %i, %suspends
+  %own64 = zext i32 %own to i64
+  %place = add i64 %own64, 1
+  %up = mul i64 %place, %stack_size
+  %top = add i64 %stacks, %up
+  %fresh = call i64 @prepare(i64 %top, ptr %w)
+  br label %switch
+switch:
+  %sp = phi i64 [ %old, %start ], [ %fresh, %boot ]
+  store i32 %i, ptr %p_current
+  call void @sgpu_switch(ptr %p_main, i64 %sp)
+  %stop = load atomic i32, ptr %abort monotonic, align 4
+  %stopped = icmp ne i32 %stop, 0
+  br i1 %stopped, label %done, label %next
+next:
+  %progress1 = phi i1 [ %progress, %scan ], [ true, %switch ]
+  %k1 = add i32 %k, 1
+  %more = icmp ult i32 %k1, %warps
+  br i1 %more, label %scan, label %judge
+judge:
+  %live = load i32, ptr %p_live
+  %over = icmp eq i32 %live, 0
+  br i1 %over, label %done, label %alive
+alive:
+  br i1 %progress1, label %round, label %stuck
+stuck:
+  call void @blame_deadlock(ptr %w)
+  ret void
+done:
+  ret void
+}
+
+; All live warps wait at barriers that cannot open: report the first of them.
+define internal void @blame_deadlock(ptr %w) {
+entry:
+  br label %find
+find:
+  %i = phi i32 [ 0, %entry ], [ %i1, %other ]
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %p_state = getelementptr i8, ptr %wp, i64 $p_state
+  %state = load i32, ptr %p_state
+  %waits = icmp eq i32 %state, 1
+  br i1 %waits, label %found, label %other
+other:
+  %i1 = add i32 %i, 1
+  br label %find
+found:
+  %p_site = getelementptr i8, ptr %wp, i64 $p_site
+  %site = load i32, ptr %p_site
+  %thread = mul i32 %i, 32
+  call void @record_fault(ptr %w, i32 4, i32 %site, i32 %thread, i64 0)
+  ret void
+}
+
+; The first function on a fiber: run the warp, then leave for good.
+define void @sgpu_fiber(ptr %w) {
+  %p_current = getelementptr i8, ptr %w, i64 $w_current
+  %i = load i32, ptr %p_current
+  %p_entry = getelementptr i8, ptr %w, i64 $w_entry
+  %entry = load ptr, ptr %p_entry
+  call void %entry(ptr %w, i32 %i)
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %p_state = getelementptr i8, ptr %wp, i64 $p_state
+  store i32 2, ptr %p_state
+  %p_live = getelementptr i8, ptr %w, i64 $w_live
+  %live = load i32, ptr %p_live
+  %live1 = sub i32 %live, 1
+  store i32 %live1, ptr %p_live
+  %p_suspends = getelementptr i8, ptr %w, i64 $w_suspends
+  %suspends = load i32, ptr %p_suspends
+  %s = icmp ne i32 %suspends, 0
+  br i1 %s, label %check, label %out
+check:
+  call void @open_after_exit(ptr %w)
+  br label %out
+out:
+  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
+  %main = load i64, ptr %p_main
+  call void @sgpu_switch(ptr %wp, i64 %main)
+  unreachable
+}
+
+; A warp has left: barriers that wait for all threads no longer wait for it.
+define internal void @open_after_exit(ptr %w) {
+entry:
+  %p_live = getelementptr i8, ptr %w, i64 $w_live
+  %live = load i32, ptr %p_live
+  br label %loop
+loop:
+  %i = phi i32 [ 0, %entry ], [ %i1, %next ]
+  %b = call ptr @bar(ptr %w, i32 %i)
+  %p_warps = getelementptr i8, ptr %b, i64 $b_warps
+  %warps = load i32, ptr %p_warps
+  %p_expected = getelementptr i8, ptr %b, i64 $b_expected
+  %expected = load i32, ptr %p_expected
+  %some = icmp ne i32 %warps, 0
+  %all = icmp eq i32 %expected, 0
+  %full = icmp eq i32 %warps, %live
+  %c1 = and i1 %some, %all
+  %c2 = and i1 %c1, %full
+  br i1 %c2, label %open, label %next
+open:
+  call void @open_barrier(ptr %w, i32 %i)
+  br label %next
+next:
+  %i1 = add i32 %i, 1
+  %more = icmp ult i32 %i1, $barriers
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}
+
+; Wake the warps that wait at a barrier, give them the votes, and reset it.
+define internal void @open_barrier(ptr %w, i32 %id) {
+entry:
+  %p_n = getelementptr i8, ptr %w, i64 $w_warps
+  %n = load i32, ptr %p_n
+  br label %loop
+loop:
+  %i = phi i32 [ 0, %entry ], [ %i1, %next ]
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %p_state = getelementptr i8, ptr %wp, i64 $p_state
+  %state = load i32, ptr %p_state
+  %p_bar = getelementptr i8, ptr %wp, i64 $p_barrier
+  %at = load i32, ptr %p_bar
+  %waits = icmp eq i32 %state, 1
+  %here = icmp eq i32 %at, %id
+  %both = and i1 %waits, %here
+  br i1 %both, label %wake, label %next
+wake:
+  store i32 0, ptr %p_state
+  br label %next
+next:
+  %i1 = add i32 %i, 1
+  %more = icmp ult i32 %i1, %n
+  br i1 %more, label %loop, label %reset
+reset:
+  %b = call ptr @bar(ptr %w, i32 %id)
+  %p_count = getelementptr i8, ptr %b, i64 $b_count
+  %p_all = getelementptr i8, ptr %b, i64 $b_all
+  %p_any = getelementptr i8, ptr %b, i64 $b_any
+  %count = load i32, ptr %p_count
+  %nall = load i32, ptr %p_all
+  %any = load i32, ptr %p_any
+  call void @give_votes(ptr %w, i32 %id, i32 %count, i32 %nall, i32 %any)
+  call void @llvm.memset.p0.i64(ptr %b, i8 0, i64 $barrier_bytes, i1 false)
+  ret void
+}
+
+; Each warp at the barrier asked for one kind of vote in `result`: 1 count, 2 all, 3 any.
+define internal void @give_votes(ptr %w, i32 %id, i32 %count, i32 %notall, i32 %any) {
+entry:
+  %p_n = getelementptr i8, ptr %w, i64 $w_warps
+  %n = load i32, ptr %p_n
+  %isall = icmp eq i32 %notall, 0
+  %all = zext i1 %isall to i32
+  br label %loop
+loop:
+  %i = phi i32 [ 0, %entry ], [ %i1, %next ]
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %p_bar = getelementptr i8, ptr %wp, i64 $p_barrier
+  %at = load i32, ptr %p_bar
+  %here = icmp eq i32 %at, %id
+  %p_result = getelementptr i8, ptr %wp, i64 $p_result
+  br i1 %here, label %vote, label %next
+vote:
+  %kind = load i32, ptr %p_result
+  %isc = icmp eq i32 %kind, 1
+  %isa = icmp eq i32 %kind, 2
+  %r1 = select i1 %isa, i32 %all, i32 %any
+  %r2 = select i1 %isc, i32 %count, i32 %r1
+  store i32 %r2, ptr %p_result
+  store i32 -1, ptr %p_bar
+  br label %next
+next:
+  %i1 = add i32 %i, 1
+  %more = icmp ult i32 %i1, %n
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}
+
+; bar.sync / bar.arrive / bar.red. `threads` 0 means all of the block; `vote` asks for a kind of result and
+; `votes` are the lanes whose predicate holds.
+define i32 @sgpu_barrier(ptr %w, i32 %id, i32 %threads, i32 %mask, i32 %live, i32 %site, i32 %wait, i32 %vote, i32 %votes) {
+entry:
+  %p_current = getelementptr i8, ptr %w, i64 $w_current
+  %i = load i32, ptr %p_current
+  %same = icmp eq i32 %mask, %live
+  %inrange = icmp ult i32 %id, $barriers
+  %fine = and i1 %same, %inrange
+  br i1 %fine, label %arrive, label %divergent
+divergent:
+  %absent = xor i32 %mask, %live
+  %none = icmp eq i32 %absent, 0
+  %blame = select i1 %none, i32 %mask, i32 %absent
+  %lane = call i32 @llvm.cttz.i32(i32 %blame, i1 false)
+  call void @sgpu_fault(ptr %w, i32 3, i32 %site, i32 %lane, i64 0)
+  ret i32 0
+arrive:
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %b = call ptr @bar(ptr %w, i32 %id)
+  %p_arrived = getelementptr i8, ptr %b, i64 $b_arrived
+  %a0 = load i32, ptr %p_arrived
+  %a1 = add i32 %a0, 32
+  store i32 %a1, ptr %p_arrived
+  %p_bw = getelementptr i8, ptr %b, i64 $b_warps
+  %w0 = load i32, ptr %p_bw
+  %w1 = add i32 %w0, 1
+  store i32 %w1, ptr %p_bw
+  %p_expected = getelementptr i8, ptr %b, i64 $b_expected
+  store i32 %threads, ptr %p_expected
+  %pop = call i32 @llvm.ctpop.i32(i32 %votes)
+  %p_count = getelementptr i8, ptr %b, i64 $b_count
+  %c0 = load i32, ptr %p_count
+  %c1 = add i32 %c0, %pop
+  store i32 %c1, ptr %p_count
+  %missing = xor i32 %votes, %mask
+  %p_all = getelementptr i8, ptr %b, i64 $b_all
+  %n0 = load i32, ptr %p_all
+  %n1 = or i32 %n0, %missing
+  store i32 %n1, ptr %p_all
+  %p_any = getelementptr i8, ptr %b, i64 $b_any
+  %y0 = load i32, ptr %p_any
+  %voted = icmp ne i32 %votes, 0
+  %votedi = zext i1 %voted to i32
+  %y1 = or i32 %y0, %votedi
+  store i32 %y1, ptr %p_any
+  %waits = icmp ne i32 %wait, 0
+  %p_bar = getelementptr i8, ptr %wp, i64 $p_barrier
+  %p_result = getelementptr i8, ptr %wp, i64 $p_result
+  %p_state = getelementptr i8, ptr %wp, i64 $p_state
+  br i1 %waits, label %mark, label %test
+mark:
+  store i32 %id, ptr %p_bar
+  store i32 %vote, ptr %p_result
+  store i32 1, ptr %p_state
+  %p_site = getelementptr i8, ptr %wp, i64 $p_site
+  store i32 %site, ptr %p_site
+  br label %test
+test:
+  %p_live = getelementptr i8, ptr %w, i64 $w_live
+  %livewarps = load i32, ptr %p_live
+  %isall = icmp eq i32 %threads, 0
+  %fullall = icmp uge i32 %w1, %livewarps
+  %fullsome = icmp uge i32 %a1, %threads
+  %full = select i1 %isall, i1 %fullall, i1 %fullsome
+  br i1 %full, label %open, label %sleep
+open:
+  call void @open_barrier(ptr %w, i32 %id)
+  br label %out
+sleep:
+  br i1 %waits, label %switch, label %out
+switch:
+  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
+  %main = load i64, ptr %p_main
+  call void @sgpu_switch(ptr %wp, i64 %main)
+  br label %out
+out:
+  %result = load i32, ptr %p_result
+  ret i32 %result
+}
+
+; Called when a warp has used its fuel: charge the budget, let others run, stop when the launch is aborted.
+define i64 @sgpu_fuel(ptr %w, i32 %site, i32 %lane) {
+entry:
+  %p_current = getelementptr i8, ptr %w, i64 $w_current
+  %i = load i32, ptr %p_current
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
+  %main = load i64, ptr %p_main
+  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
+  %abort = load ptr, ptr %p_abort
+  %stop = load atomic i32, ptr %abort monotonic, align 4
+  %stopped = icmp ne i32 %stop, 0
+  br i1 %stopped, label %drop, label %charge
+drop:
+  call void @sgpu_switch(ptr %wp, i64 %main)
+  unreachable
+charge:
+  %p_budget = getelementptr i8, ptr %wp, i64 $p_budget
+  %b0 = load i64, ptr %p_budget
+  %b1 = sub i64 %b0, $fuel
+  store i64 %b1, ptr %p_budget
+  %spent = icmp slt i64 %b1, 0
+  br i1 %spent, label %runaway, label %share
+runaway:
+  call void @sgpu_fault(ptr %w, i32 5, i32 %site, i32 %lane, i64 0)
+  ret i64 0
+share:
+  %p_suspends = getelementptr i8, ptr %w, i64 $w_suspends
+  %suspends = load i32, ptr %p_suspends
+  %s = icmp ne i32 %suspends, 0
+  br i1 %s, label %yield, label %out
+yield:
+  call void @sgpu_switch(ptr %wp, i64 %main)
+  br label %out
+out:
+  ret i64 $fuel
+}
+
+; Record the launch's first fault of this worker and leave the fiber for good.
+define void @sgpu_fault(ptr %w, i32 %kind, i32 %site, i32 %lane, i64 %address) cold {
+  %p_current = getelementptr i8, ptr %w, i64 $w_current
+  %i = load i32, ptr %p_current
+  %wp = call ptr @warp(ptr %w, i32 %i)
+  %first = mul i32 %i, 32
+  %thread = add i32 %first, %lane
+  call void @record_fault(ptr %w, i32 %kind, i32 %site, i32 %thread, i64 %address)
+  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
+  %main = load i64, ptr %p_main
+  call void @sgpu_switch(ptr %wp, i64 %main)
+  unreachable
+}
+
+define internal void @record_fault(ptr %w, i32 %kind, i32 %site, i32 %thread, i64 %address) cold {
+  %p_kind = getelementptr i8, ptr %w, i64 $w_fault_kind
+  store i32 %kind, ptr %p_kind
+  %p_site = getelementptr i8, ptr %w, i64 $w_fault_site
+  store i32 %site, ptr %p_site
+  %p_thread = getelementptr i8, ptr %w, i64 $w_fault_thread
+  store i32 %thread, ptr %p_thread
+  %p_address = getelementptr i8, ptr %w, i64 $w_fault_address
+  store i64 %address, ptr %p_address
+  %p_ctaid = getelementptr i8, ptr %w, i64 $w_ctaid
+  %p_block = getelementptr i8, ptr %w, i64 $w_fault_block
+  %ctaid = load <3 x i32>, ptr %p_ctaid, align 4
+  store <3 x i32> %ctaid, ptr %p_block, align 4
+  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
+  %abort = load ptr, ptr %p_abort
+  store atomic i32 1, ptr %abort monotonic, align 4
+  ret void
+}
+
+declare i32 @llvm.cttz.i32(i32, i1)
+declare i32 @llvm.ctpop.i32(i32)

@@ -1,0 +1,133 @@
+"""The memory that compiled code and Python share: one worker's state, by byte offsets."""
+
+from __future__ import annotations
+
+import ctypes
+
+MAX_WARPS = 32
+BARRIERS = 16
+SHARED_WINDOW = 1 << 60
+"""Generic addresses of shared memory begin here; no host mapping can lie so high."""
+LOCAL_WINDOW = 2 << 60
+FUEL = 20_000
+"""Warp instructions between two looks at the budget and the other warps."""
+
+
+class Interval(ctypes.Structure):
+    """Addresses that one memory access may use without a search."""
+
+    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
+
+
+class Warp(ctypes.Structure):
+    """One warp of the block that runs. `state`: 0 ready, 1 waits at `barrier`, 2 has left."""
+
+    _fields_ = [
+        ("stack", ctypes.c_uint64),
+        ("budget", ctypes.c_int64),
+        ("state", ctypes.c_int32),
+        ("barrier", ctypes.c_int32),
+        ("site", ctypes.c_int32),
+        ("result", ctypes.c_int32),
+    ]
+
+
+class Barrier(ctypes.Structure):
+    """A block's barrier: how many threads arrived, how many it waits for (0: all), votes of `bar.red`."""
+
+    _fields_ = [
+        ("arrived", ctypes.c_int32),
+        ("expected", ctypes.c_int32),
+        ("count", ctypes.c_int32),
+        ("all", ctypes.c_int32),
+        ("any", ctypes.c_int32),
+        ("warps", ctypes.c_int32),
+    ]
+
+
+class Worker(ctypes.Structure):
+    """One operating-system thread's execution state; the runtime's IR reaches fields by their offsets."""
+
+    _fields_ = [
+        ("main_stack", ctypes.c_uint64),
+        ("entry", ctypes.c_uint64),
+        ("params", ctypes.c_uint64),
+        ("block_list", ctypes.c_uint64),
+        ("next_block", ctypes.c_uint64),
+        ("blocks", ctypes.c_uint64),
+        ("warp_order", ctypes.c_uint64),
+        ("abort", ctypes.c_uint64),
+        ("stacks", ctypes.c_uint64),
+        ("stack_size", ctypes.c_uint64),
+        ("table", ctypes.c_uint64),
+        ("table_size", ctypes.c_uint64),
+        ("globals", ctypes.c_uint64),
+        ("cache", ctypes.c_uint64),
+        ("shared", ctypes.c_uint64),
+        ("shared_size", ctypes.c_uint64),
+        ("local", ctypes.c_uint64),
+        ("local_size", ctypes.c_uint64),
+        ("budget", ctypes.c_int64),
+        ("block_counts", ctypes.c_uint64),
+        ("events", ctypes.c_uint64),
+        ("read_map", ctypes.c_uint64),
+        ("write_map", ctypes.c_uint64),
+        ("arena", ctypes.c_uint64),
+        ("blocks_run", ctypes.c_uint64),
+        ("fault_address", ctypes.c_uint64),
+        ("fault_kind", ctypes.c_int32),
+        ("fault_site", ctypes.c_int32),
+        ("fault_thread", ctypes.c_int32),
+        ("fault_block", ctypes.c_int32 * 3),
+        ("grid", ctypes.c_int32 * 3),
+        ("block", ctypes.c_int32 * 3),
+        ("ctaid", ctypes.c_int32 * 3),
+        ("warps", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("suspends", ctypes.c_int32),
+        ("current", ctypes.c_int32),
+        ("live", ctypes.c_int32),
+        ("dynamic_shared", ctypes.c_int32),
+        ("progress", ctypes.c_int32),
+        ("warp", Warp * MAX_WARPS),
+        ("barrier", Barrier * BARRIERS),
+    ]
+
+
+FAULT_OUT_OF_BOUNDS, FAULT_MISALIGNED, FAULT_DIVERGENT, FAULT_DEADLOCK, FAULT_RUNAWAY, FAULT_TRAP = range(1, 7)
+
+EVENT_FIELDS = (
+    "load_requests",
+    "load_sectors",
+    "load_bytes",
+    "store_requests",
+    "store_sectors",
+    "store_bytes",
+    "shared_requests",
+    "shared_conflicts",
+    "local_bytes",
+    "atomic_requests",
+    "atomic_lanes",
+    "divergent_branches",
+)
+"""The counters that compiled code adds to, in the order of `Worker.events`."""
+
+
+def offset(field: str) -> int:
+    """Return a worker field's byte offset."""
+    return int(getattr(Worker, field).offset)
+
+
+def placeholders() -> dict[str, str]:
+    """Return the names that the runtime's IR template uses, with their numbers."""
+    names = {f"w_{name}": str(getattr(Worker, name).offset) for name, *_ in Worker._fields_}
+    names |= {f"p_{name}": str(getattr(Warp, name).offset) for name, *_ in Warp._fields_}
+    names |= {f"b_{name}": str(getattr(Barrier, name).offset) for name, *_ in Barrier._fields_}
+    return names | {
+        "warp_bytes": str(ctypes.sizeof(Warp)),
+        "barrier_bytes": str(ctypes.sizeof(Barrier)),
+        "barriers": str(BARRIERS),
+        "fuel": str(FUEL),
+        "shared_window": str(SHARED_WINDOW >> 56),
+        "local_window": str(LOCAL_WINDOW >> 56),
+    }
