@@ -317,7 +317,7 @@ class Archive:
         tables = [select(func.count()).select_from(table) for table in (TaskRow, RunRow, AttemptRow)]
         with self._read() as session:
             tasks, runs, attempts = (session.scalar(query) or 0 for query in tables)
-            statuses = dict(session.execute(verdicts).tuples().all())
+            statuses = dict(session.execute(verdicts).all())
         return Counts(tasks=tasks, runs=runs, attempts=attempts, statuses=statuses)
 
     # Events

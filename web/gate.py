@@ -7,6 +7,7 @@ here (DNS rebinding).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from web.values import ErrorKind, Problem
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _LARGEST_BODY = 3 << 20
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -92,8 +94,6 @@ def _is_foreign(headers: Headers, host: str) -> bool:
 
 
 def _host_name(host: str) -> str:
-    """Return the name in a Host header: without port, and without the brackets of IPv6."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    """Return the name in a Host header: without port, and without the brackets of IPv6; empty when it is none."""
+    found = _HOST.fullmatch(host.lower())
+    return "" if found is None else found["name"] or found["address"]

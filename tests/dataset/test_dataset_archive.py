@@ -249,6 +249,18 @@ def test_kernels_are_filtered_and_never_rank_modelled_against_measured(archive, 
     assert [kernel.number for kernel in archive.passed()] == [0, 1, 2, 0]
 
 
+def test_counts_tell_how_much_there_is(archive, samples):
+    assert (archive.counts().attempts, archive.counts().passed, archive.counts().statuses) == (0, 0, {})
+    run = archive.create_run(samples.config())
+    _pass(archive, samples, run.id, 0, 2.0)
+    _propose(archive, samples, run.id, 1)
+    archive.record_outcome(run.id, 1, samples.verdict(samples.candidate("// 1"), Status.DATA_RACE), None)
+    _propose(archive, samples, run.id, 2, candidate=None, problem="nothing")
+    counts = archive.counts()
+    assert (counts.tasks, counts.runs, counts.attempts, counts.passed) == (1, 1, 3, 1)
+    assert counts.statuses == {Status.PASSED: 1, Status.DATA_RACE: 1}
+
+
 def test_events_are_numbered_within_their_run(archive, samples):
     one, two = (archive.create_run(samples.config(seed=seed)).id for seed in (1, 2))
     first = archive.add_event(one, "note", "begins", attempt=4)

@@ -212,6 +212,19 @@ class Stage:
         self.archive.record_outcome(run.id, number, make_verdict(candidate, status), measurement)
         self.archive.add_event(run.id, "evaluated", f"attempt {number}: {status.value}", number)
 
+    @staticmethod
+    def verdict(candidate: Candidate, status: Status) -> Verdict:
+        return make_verdict(candidate, status)
+
+    @staticmethod
+    def measured(candidate: Candidate, speedup: float) -> Measurement:
+        changes = {
+            "basis": Basis.MEASURED,
+            "device": "cuda:0",
+            "speedup_interval": (speedup - 0.1, speedup + 0.1),
+        }
+        return make_measurement(candidate, speedup).model_copy(update=changes)
+
     def best(self, run: RunRecord, number: int) -> None:
         self.archive.set_best(run.id, number)
         self.archive.add_event(run.id, "best", f"best so far: attempt {number}", number)
