@@ -12,13 +12,26 @@ from simgpu.analysis.liveness import live_in
 from simgpu.analysis.operands import read, registers_in, written
 from simgpu.analysis.pending import Pending, find_pending
 from simgpu.analysis.shapes import Shape
-from simgpu.ptx.syntax import Immediate, Instruction, Operand, Register, Special, Symbol
+from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, Register, Special, Symbol
 from simgpu.report import Dim3
 
 _PER_LANE = frozenset({"atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"})
 _WHOLE_WARP = frozenset({"vote", "activemask", "redux"})
 _LANE_SPECIALS = frozenset({"laneid", "lanemask_eq", "lanemask_le", "lanemask_lt", "lanemask_ge", "lanemask_gt"})
+_SPACES = frozenset({"global", "shared", "local", "const", "param"})
 _BITWISE: dict[str, Callable[[int, int], int]] = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateMemory:
+    """Memory that each lane has for itself.
+
+    `generic` says that generic addresses may point to local memory; `parameters` are the `.param` variables that
+    hold a value for each lane: those of calls, and all of a called function.
+    """
+
+    generic: bool
+    parameters: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +59,15 @@ class Uniformity:
         return operand_shape(operand, self.shapes, self.block_size)
 
 
-def analyse(graph: Graph, block_size: Dim3, *, private_generic: bool, function: bool) -> Uniformity:
+def analyse(graph: Graph, block_size: Dim3, private: PrivateMemory) -> Uniformity:
     """Find the uniform registers of a function.
 
-    `private_generic` says that a generic address may point to local memory, so equal addresses are different
-    places. In a called function (`function`) parameters differ between lanes.
+    `private` tells which loads give each lane its own value though the addresses are equal.
     """
     live = live_in(graph)
     pinned: frozenset[int] = frozenset()
     while True:
-        search = _Search(graph, pinned, private_generic=private_generic, function=function)
+        search = _Search(graph, pinned, private)
         divergent, pending, blended = search.settle(live)
         found = _find_shapes(graph, block_size, search.vectors, blended)
         even = frozenset(index for index in search.vectors if _even(found.get(index)))
@@ -70,11 +82,10 @@ def _even(shape: Shape | None) -> bool:
 
 
 class _Search:
-    def __init__(self, graph: Graph, pinned: frozenset[int], *, private_generic: bool, function: bool) -> None:
+    def __init__(self, graph: Graph, pinned: frozenset[int], private: PrivateMemory) -> None:
         self._graph = graph
         self._pinned = pinned
-        self._private_generic = private_generic
-        self._function = function
+        self._private = private
         self.vectors: set[int] = set()
 
     def settle(self, live: dict[int, int]) -> tuple[frozenset[int], Pending, dict[int, int]]:
@@ -121,14 +132,14 @@ class _Search:
             self.vectors.update(index for index in results if keep >> index & 1)
 
     def _depends_on_lane(self, instruction: Instruction) -> bool:
-        base, modifiers = instruction.base, instruction.modifiers
+        base = instruction.base
         if base in _WHOLE_WARP:
             return False
         if base in _PER_LANE:
             return True
         if base in {"bar", "barrier"}:
             return False
-        if base == "ld" and self._private_load(modifiers):
+        if base == "ld" and self._private_load(instruction):
             return True
         if base == "shfl":
             return True
@@ -136,15 +147,16 @@ class _Search:
             return True
         return any(register.index in self.vectors for register in read(instruction))
 
-    def _private_load(self, modifiers: tuple[str, ...]) -> bool:
+    def _private_load(self, instruction: Instruction) -> bool:
         """Whether lanes that load from one address may get different values."""
-        if "local" in modifiers:
+        spaces = {modifier.partition("::")[0] for modifier in instruction.modifiers} & _SPACES
+        if "local" in spaces:
             return True
-        if any(modifier.partition("::")[0] == "param" for modifier in modifiers):
-            return self._function or "func" in modifiers
-        spaces = {"global", "shared", "const"}
-        generic = not any(modifier.partition("::")[0] in spaces for modifier in modifiers)
-        return generic and self._private_generic
+        if "param" in spaces:
+            place = instruction.operands[1]
+            base = place.base if isinstance(place, Address) else None
+            return isinstance(base, Symbol) and base.name in self._private.parameters
+        return not spaces and self._private.generic
 
 
 def _lane_special(name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simgpu.analysis.graph import Block, Branch, Graph, Jump, Leave, Switch, build_graph
-from simgpu.analysis.uniformity import analyse
+from simgpu.analysis.uniformity import PrivateMemory, analyse
 from simgpu.codegen.context import FULL, Context, integer_element
 from simgpu.codegen.program import CountedBlock, Program
 from simgpu.codegen.values import WARP, Value, constant
@@ -21,9 +21,7 @@ class FunctionCode:
         self._program = program
         self._function = function
         self._graph: Graph = build_graph(function)
-        uniformity = analyse(
-            self._graph, program.variant.block, private_generic=program.local_bytes > 0, function=not function.entry
-        )
+        uniformity = analyse(self._graph, program.variant.block, _private_memory(program, function))
         self.context = Context(program, function, uniformity)
         self._pending = uniformity.pending
         self._divergent = uniformity.divergent_blocks
@@ -270,6 +268,13 @@ class FunctionCode:
         waiting = e.value(f"load <32 x i1>, ptr %m{candidates[0]}", "i1", WARP)
         some = context.any(waiting)
         e.line(f"br i1 {some.text}, label %b{candidates[0]}, label %{self._dispatcher(candidates[1:])}")
+
+
+def _private_memory(program: Program, function: Function) -> PrivateMemory:
+    names = {variable.name for variable in function.variables if variable.space is Space.PARAM}
+    if not function.entry:
+        names |= {variable.name for variable in (*function.params, *function.results)}
+    return PrivateMemory(program.local_bytes > 0, frozenset(names))
 
 
 def llvm_name(function: Function) -> str:
