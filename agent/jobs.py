@@ -184,8 +184,10 @@ def worker_command(app: str = "agent.jobs:celery_app") -> list[str]:
     daemonic ones at that, and a killed worker leaves no child behind that goes on. Several runs at once are
     several workers.
     """
+    # Celery warns root of pickled messages from strangers; these are JSON, and candidates run in the sandbox.
+    as_root = "ignore:You're running the worker with superuser privileges"
     return [
-        *(sys.executable, "-m", "celery", "--app", app, "--quiet"),
+        *(sys.executable, "-W", as_root, "-m", "celery", "--app", app, "--quiet"),
         *("worker", "--pool", "solo", "--queues", QUEUE, "--loglevel", "WARNING"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]

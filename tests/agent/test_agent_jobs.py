@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.jobs import broker_finding, make_celery, resume_interrupted, send_run, submit_run, worker_command
+from agent.jobs import broker_finding, make_celery, resume_interrupted, send_run, submit_run, work_on, worker_command
 from agent.locks import held_now
-from agent.search import run_lock
+from agent.scripted import ScriptedEvaluator, ScriptedProposer
+from agent.search import run_lock, run_search
 from dataset.archive import Archive
 from dataset.values import RunRecord, RunState
 from tasks.errors import InfraError
-from tests.agent.samples import sample_config, shape
+from tests.agent.samples import sample_config, shape, write
 
 ROOT = Path(__file__).parents[2]
 ENDED = {RunState.FINISHED, RunState.FAILED, RunState.CANCELLED}
@@ -96,10 +97,6 @@ def judged(archive: Archive, run_id: str) -> int:
 
 
 def reference_shape(archive: Archive, settings) -> list[object]:
-    from agent.scripted import ScriptedEvaluator, ScriptedProposer  # noqa: PLC0415 - beside its only use
-    from agent.search import run_search  # noqa: PLC0415
-    from tests.agent.samples import write  # noqa: PLC0415
-
     run = archive.create_run(sample_config())
     run_search(archive, run.id, ScriptedProposer(write), evaluator=ScriptedEvaluator(), settings=settings)
     return shape(archive.attempts(run.id))
@@ -121,13 +118,15 @@ def test_a_worker_takes_a_run_and_a_killed_ones_run_goes_on(broker, archive, set
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_told_to_stop_leaves_the_run_for_the_next(broker, archive, start_worker):
+def test_a_worker_that_is_told_to_stop_leaves_the_run_for_the_next(broker, archive, start_worker, tmp_path):
     run = submit_run(archive, sample_config(), app=make_celery())
     first = start_worker(seconds=0.5)
     wait_for(archive, run.id, lambda _: judged(archive, run.id) >= 1)
     first.send_signal(signal.SIGTERM)
     first.wait(timeout=20)
     assert archive.run(run.id).state is RunState.QUEUED
+    log = (tmp_path / "worker.log").read_text()
+    assert "Warning" not in log
     start_worker()
     assert wait_for(archive, run.id, lambda r: r.state in ENDED).state is RunState.FINISHED
 
@@ -152,6 +151,36 @@ def test_what_is_being_worked_on_is_not_taken_up_again(settings, archive):
     archive.set_state(finished, RunState.FINISHED)
     with held_now(run_lock(working)):
         assert set(resume_interrupted(archive, app=app)) == {orphan, queued}
+
+
+def scripted(_: str) -> ScriptedProposer:
+    return ScriptedProposer(write)
+
+
+def test_a_job_that_comes_while_the_run_is_worked_on_does_nothing(settings, archive):
+    run = archive.create_run(sample_config())
+    with held_now(run_lock(run.id)):
+        assert work_on(archive, run.id, scripted, ScriptedEvaluator()).state is RunState.QUEUED
+    assert archive.attempts(run.id) == ()
+
+
+def test_a_job_for_a_run_that_has_ended_does_nothing(settings, archive):
+    run = archive.create_run(sample_config())
+    first = work_on(archive, run.id, scripted, ScriptedEvaluator())
+    evaluator = ScriptedEvaluator()
+    assert work_on(archive, run.id, scripted, evaluator) == first
+    assert evaluator.evaluated == []
+
+
+def test_an_error_of_our_own_fails_the_run_and_is_logged_by_celery(settings, archive):
+    def break_down(_: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    run = archive.create_run(sample_config())
+    with pytest.raises(ZeroDivisionError):
+        work_on(archive, run.id, scripted, ScriptedEvaluator(before=break_down))
+    failed = archive.run(run.id)
+    assert (failed.state, failed.message) == (RunState.FAILED, "internal error: ZeroDivisionError('a mistake')")
 
 
 def test_a_broker_that_is_down_is_named_and_the_run_can_be_sent_again(archive, settings, monkeypatch):
