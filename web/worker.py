@@ -15,7 +15,6 @@ from typing import Self
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 15.0
-"""A worker stops between two attempts; one that takes longer is killed, and its run goes on next time."""
 _SHORT_LIFE_SECONDS = 20.0
 _SHORT_LIVES = 3
 
@@ -27,10 +26,14 @@ class Worker:
     ----------
     command
         Its command line.
+    stop_seconds
+        How long it may take to stop. A worker stops between two attempts; one that takes longer is killed, and
+        its run goes on next time.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], *, stop_seconds: float = STOP_SECONDS) -> None:
         self._command = list(command)
+        self._stop_seconds = stop_seconds
         self._stopping = threading.Event()
         self._process = self._start()
         self._watcher = threading.Thread(target=self._watch, name="worker-watcher", daemon=True)
@@ -51,7 +54,7 @@ class Worker:
         self._stopping.set()
         self._signal(signal.SIGTERM)
         try:
-            self._watcher.join(STOP_SECONDS)
+            self._watcher.join(self._stop_seconds)
         finally:
             # Also when a second Ctrl-C cuts the wait short.
             self._signal(signal.SIGKILL)
