@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from weakref import WeakKeyDictionary
 
 from simgpu.codegen.function import FunctionCode, llvm_name, suspends
 from simgpu.codegen.program import Program, Variant, plan_program
@@ -29,13 +30,17 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class GlobalVariable:
-    """A device variable; `init` is padded with zeros to `size`. `constant` tells `__constant__` from `__device__`."""
+    """A device variable; `init` is padded with zeros to `size`. `constant` tells `__constant__` from `__device__`.
+
+    `address` is None until the module is bound to a memory.
+    """
 
     name: str
     size: int
     align: int
     init: bytes
     constant: bool = False
+    address: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +137,15 @@ class Module:
         self.globals: Mapping[str, GlobalVariable] = MappingProxyType(
             {variable.name: _global(variable) for variable in self._variables()}
         )
-        self._bound: dict[int, dict[str, int]] = {}
+        self._bound: WeakKeyDictionary[DeviceMemory, Mapping[str, int]] = WeakKeyDictionary()
 
     def _variables(self) -> list[Variable]:
         return [variable for variable in self._syntax.variables if variable.space in {Space.GLOBAL, Space.CONST}]
 
     def bind(self, memory: DeviceMemory) -> Mapping[str, int]:
         """Allocate and initialise the module's variables once per memory; return their addresses by name."""
-        if id(memory) in self._bound:
-            return self._bound[id(memory)]
+        if memory in self._bound:
+            return self._bound[memory]
         addresses = {
             name: memory.allocate(variable.size, f"variable {name}") for name, variable in self.globals.items()
         }
@@ -150,7 +155,10 @@ class Module:
                 target = addresses[reference.symbol.name] + reference.symbol.offset
                 data[reference.offset : reference.offset + 8] = target.to_bytes(8, "little")
             memory.view(addresses[variable.name], len(data))[:] = data
-        self._bound[id(memory)] = addresses
+        self._bound[memory] = addresses
+        self.globals = MappingProxyType(
+            {name: replace(variable, address=addresses[name]) for name, variable in self.globals.items()}
+        )
         return addresses
 
 
