@@ -15,7 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from simgpu.cudart.engine import AllocationImage
+from simgpu.cudart.engine import AllocationImage, DeviceVariable
 from simgpu.cudart.errors import CudaCode
 from simgpu.cudart.timeline import Timeline
 from simgpu.errors import SimgpuError
@@ -54,14 +54,6 @@ class FunctionAttributes:
     ptx_version: int
     binary_version: int
     max_dynamic_shared: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceVariable:
-    """A device variable, placed in memory."""
-
-    address: int
-    size: int
 
 
 class CopyKind(IntEnum):

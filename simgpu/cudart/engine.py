@@ -7,6 +7,7 @@ tests of the host side.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from simgpu import LaunchOptions
@@ -45,16 +46,13 @@ class KernelImage(Protocol):
         """Most threads per block by its launch bounds, None without."""
 
 
-class GlobalImage(Protocol):
-    """A variable in device or constant memory."""
+@dataclass(frozen=True, slots=True)
+class DeviceVariable:
+    """A variable in device or constant memory, placed."""
 
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def address(self) -> int | None:
-        """Address, once the module is loaded onto a card."""
+    address: int
+    size: int
+    """Bytes."""
 
 
 class AllocationImage(Protocol):
@@ -102,7 +100,7 @@ class ModuleImage(Protocol):
         """Kernels by mangled name."""
 
     @property
-    def globals(self) -> Mapping[str, GlobalImage]:
+    def variables(self) -> Mapping[str, DeviceVariable]:
         """Variables by mangled name."""
 
     def launch(

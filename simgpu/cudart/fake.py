@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from simgpu import LaunchOptions
+from simgpu.cudart.engine import DeviceVariable
 from simgpu.errors import OutOfDeviceMemoryError
 from simgpu.report import Counters, Diagnostic, Dim3, LaunchReport
 
@@ -32,14 +33,6 @@ class FakeKernel:
     def param_bytes(self) -> int:
         """Bytes up to the end of the last parameter."""
         return max((parameter.offset + parameter.size for parameter in self.params), default=0)
-
-
-@dataclass(slots=True)
-class FakeVariable:
-    """A device variable."""
-
-    size: int
-    address: int | None = None
 
 
 @dataclass(slots=True)
@@ -96,8 +89,10 @@ class FakeLaunch:
 class FakeModule:
     """Kernels and variables by name; launches are written down, and report the given faults and counters."""
 
-    kernels: Mapping[str, FakeKernel]
-    globals: Mapping[str, FakeVariable] = field(default_factory=dict)
+    kernels: dict[str, FakeKernel]
+    variable_sizes: Mapping[str, int] = field(default_factory=dict)
+    variables: dict[str, DeviceVariable] = field(default_factory=dict)
+    """Filled when the engine loads the module."""
     diagnostics: tuple[Diagnostic, ...] = ()
     """Faults of the launches to come."""
     counters: Counters | None = None
@@ -131,6 +126,6 @@ class FakeEngine:
     def load(self, ptx: str) -> FakeModule:
         """Return the module, its variables placed in memory."""
         del ptx
-        for name, variable in self.module.globals.items():
-            variable.address = self.memory.allocate(variable.size, name)
+        for name, size in self.module.variable_sizes.items():
+            self.module.variables[name] = DeviceVariable(self.memory.allocate(size, name), size)
         return self.module

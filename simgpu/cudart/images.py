@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simgpu.cudart.cubin import KernelResources, kernel_resources
-from simgpu.cudart.engine import Engine, GlobalImage, KernelImage, ModuleImage
+from simgpu.cudart.engine import DeviceVariable, Engine, KernelImage, ModuleImage
 from simgpu.cudart.errors import CudaCode, CudaError
 from simgpu.cudart.fatbin import read_registered, select_cubin, select_ptx
 
@@ -28,10 +28,10 @@ class LoadedImage:
         except KeyError:
             raise CudaError(CudaCode.INVALID_DEVICE_FUNCTION, f"no kernel {name} in the device code") from None
 
-    def variable(self, name: str) -> GlobalImage:
+    def variable(self, name: str) -> DeviceVariable:
         """Return a device variable, or raise `CudaError`."""
         try:
-            return self.module.globals[name]
+            return self.module.variables[name]
         except KeyError:
             raise CudaError(CudaCode.INVALID_SYMBOL, f"no variable {name} in the device code") from None
 

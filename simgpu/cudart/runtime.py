@@ -15,8 +15,8 @@ from pathlib import Path
 from simgpu import LaunchOptions
 from simgpu.cost import model_launch
 from simgpu.cudart.attributes import device_attributes
-from simgpu.cudart.bridge import CopyKind, DeviceVariable, FunctionAttributes, LaunchRequest, StandInLibrary
-from simgpu.cudart.engine import AllocationImage, CardMemory, Engine
+from simgpu.cudart.bridge import CopyKind, FunctionAttributes, LaunchRequest, StandInLibrary
+from simgpu.cudart.engine import AllocationImage, CardMemory, DeviceVariable, Engine
 from simgpu.cudart.errors import CudaCode, CudaError, KernelFaultError, code_of, describe
 from simgpu.cudart.images import Images, LoadedImage
 from simgpu.cudart.launching import LaunchShape, check_launch, largest_dynamic_shared, pack_parameters
@@ -212,10 +212,7 @@ class StandInRuntime:
 
     def symbol(self, image: int, name: str) -> DeviceVariable:
         """Return a device variable by its mangled name."""
-        variable = self._images.load(image).variable(name)
-        if variable.address is None:
-            raise CudaError(CudaCode.INVALID_SYMBOL, f"the variable {name} has no place in memory")
-        return DeviceVariable(variable.address, variable.size)
+        return self._images.load(image).variable(name)
 
     def function_attributes(self, image: int, kernel: str) -> FunctionAttributes:
         """Return a kernel's attributes."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simgpu import DeviceMemory, GlobalVariable, Kernel, LaunchOptions, Module, launch, load_module
-from simgpu.cudart.engine import CardMemory
+from simgpu import DeviceMemory, Kernel, LaunchOptions, Module, launch, load_module
+from simgpu.cudart.engine import CardMemory, DeviceVariable
 from simgpu.report import Dim3, LaunchReport
 
 
@@ -16,16 +16,13 @@ class SimulatedModule:
 
     module: Module
     memory: DeviceMemory
+    variables: Mapping[str, DeviceVariable]
+    """Variables by mangled name."""
 
     @property
     def kernels(self) -> Mapping[str, Kernel]:
         """Kernels by mangled name."""
         return self.module.kernels
-
-    @property
-    def globals(self) -> Mapping[str, GlobalVariable]:
-        """Variables by mangled name."""
-        return self.module.globals
 
     def launch(
         self, kernel: str, *, grid: Dim3, block: Dim3, params: bytes, dynamic_shared: int, options: LaunchOptions
@@ -52,8 +49,11 @@ class SimgpuEngine:
     def load(self, ptx: str) -> SimulatedModule:
         """Load PTX, its variables placed in the memory."""
         module = load_module(ptx)
-        module.bind(self.memory)
-        return SimulatedModule(module, self.memory)
+        variables = {
+            name: DeviceVariable(address, module.globals[name].size)
+            for name, address in module.bind(self.memory).items()
+        }
+        return SimulatedModule(module, self.memory, variables)
 
 
 def simulator_on(memory: CardMemory) -> SimgpuEngine:

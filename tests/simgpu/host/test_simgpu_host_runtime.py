@@ -11,7 +11,7 @@ import pytest
 
 from simgpu import LaunchOptions
 from simgpu.cudart import StandInRuntime
-from simgpu.cudart.fake import FakeEngine, FakeKernel, FakeMemory, FakeModule, FakeParameter, FakeVariable
+from simgpu.cudart.fake import FakeEngine, FakeKernel, FakeMemory, FakeModule, FakeParameter
 from simgpu.cudart.native_build import build_standin
 from simgpu.errors import UnsupportedError
 from simgpu.report import Counters, Diagnostic, DiagnosticKind
@@ -87,7 +87,7 @@ def standin():
 def module():
     parameters = (FakeParameter(0, 8), FakeParameter(8, 4), FakeParameter(16, 16))
     kernels = {"_Z6kernelPfi3Odd": FakeKernel(parameters), "_Z5emptyv": FakeKernel()}
-    return FakeModule(kernels, {"counter": FakeVariable(4), "scale": FakeVariable(16)})
+    return FakeModule(kernels, {"counter": 4, "scale": 16})
 
 
 @pytest.fixture
