@@ -28,18 +28,19 @@ async def stream(archive: Archive, run_id: str, after: int) -> AsyncIterator[Ser
     Events are named `progress`, their data is a `RunEvent`, their identifier its sequence: a client that lost
     the connection resumes with `Last-Event-ID`. The last one is named `end`, its data is the state.
     """
+    ended = False
     while True:
         step = await run_sync(_look, archive, run_id, after)
         for event in step.events:
             yield ServerSentEvent(event.model_dump_json(), event="progress", id=str(event.sequence))
             after = event.sequence
-        if step.run.state in ENDED:
+        if ended and step.run.state in ENDED:
             yield ServerSentEvent(step.run.state.value, event="end")
             return
+        # A worker writes the event of the end just after the state: look once more.
+        ended = step.run.state in ENDED
         await anyio.sleep(_POLL_SECONDS)
 
 
 def _look(archive: Archive, run_id: str, after: int) -> Step:
-    # The state first: events that were written before the run ended are then surely read.
-    run = archive.run(run_id)
-    return Step(run=run, events=archive.events(run_id, after))
+    return Step(run=archive.run(run_id), events=archive.events(run_id, after))

@@ -34,8 +34,9 @@ def test_a_run_is_followed_from_its_first_event_to_its_end(site, client, in_thre
             time.sleep(0.05)
             site.stage.propose(run, number)
             site.stage.judge(run, number, Status.PASSED, 1.0 + number)
-        site.archive.add_event(run.id, "state", "finished")
         site.archive.set_state(run.id, RunState.FINISHED)
+        time.sleep(0.05)
+        site.archive.add_event(run.id, "state", "finished")  # as the search does: the event after the state
 
     in_thread(work)
     *events, end = _read(client, f"/api/runs/{run.id}/events")

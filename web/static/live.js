@@ -6,23 +6,23 @@
   const log = document.getElementById("log");
   if (!live || live.dataset.active !== "true") return;
 
-  const address = `/runs/${encodeURIComponent(live.dataset.run)}/live`;
-  let waiting = null;
+  const run = encodeURIComponent(live.dataset.run);
+  let timer = null; // of the next refresh: events come in bursts, and one refresh answers all of a burst
+  let behind = false; // whether an event came after the last refresh began
+  let refreshing = Promise.resolve(); // refreshes follow each other, so that an old answer never replaces a newer one
 
-  async function refresh() {
-    const response = await fetch(address, { headers: { Accept: "text/html" } });
+  async function load() {
+    behind = false;
+    const response = await fetch(`/runs/${run}/live`, { headers: { Accept: "text/html" } });
     if (!response.ok) return;
     const part = new DOMParser().parseFromString(await response.text(), "text/html");
     live.replaceChildren(...part.body.childNodes);
   }
 
-  function refreshSoon() {
-    // Events come in bursts: one refresh answers all of a burst.
-    if (waiting !== null) return;
-    waiting = setTimeout(() => {
-      waiting = null;
-      refresh().catch(() => {});
-    }, 300);
+  function refresh() {
+    timer = null;
+    refreshing = refreshing.then(load).catch(() => {}); // a lost connection: the next event tries again
+    return refreshing;
   }
 
   function append(event) {
@@ -37,18 +37,20 @@
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 
-  const source = new EventSource(
-    `/api/runs/${encodeURIComponent(live.dataset.run)}/events?after=${encodeURIComponent(live.dataset.after)}`
-  );
+  const source = new EventSource(`/api/runs/${run}/events?after=${encodeURIComponent(live.dataset.after)}`);
+
   source.addEventListener("progress", (message) => {
     append(JSON.parse(message.data));
-    refreshSoon();
+    behind = true;
+    if (timer === null) timer = setTimeout(refresh, 250);
   });
-  source.addEventListener("end", () => {
+
+  source.addEventListener("end", async (message) => {
     source.close();
-    clearTimeout(waiting);
-    refresh()
-      .then(() => { live.dataset.active = "false"; })
-      .catch(() => {});
+    clearTimeout(timer);
+    await refreshing;
+    const shown = live.querySelector(".run-state");
+    if (behind || shown === null || shown.textContent !== message.data) await refresh();
+    live.dataset.active = "false";
   });
 })();
