@@ -34,9 +34,10 @@ def parse_source(source: str) -> ast.Module:
 def module_constants(source: str) -> dict[str, int]:
     """Return the module-level constants `NAME = <integer>` of `source`, in order of appearance.
 
-    Arithmetic on literals (`64 * 1024`), annotations (`rows: int = 8`) and unpacking (`rows, cols = 8, 16`) count, and
-    so do the elements of a tuple or list (`shape = (8, 16)` gives `shape_0` and `shape_1`). A name that is bound twice,
-    or to anything that refers to another name, does not.
+    Arithmetic on literals (`64 * 1024`), annotations (`rows: int = 8`) and unpacking (`rows, cols = 8, 16`) count;
+    `height = width = 8` is one constant, `height`. So do the elements of a tuple or list (`shape = (8, 16)` gives
+    `shape_0` and `shape_1`) but for those that are 1, which only make a tensor broadcast. A name that is bound twice, or
+    to anything that refers to another name, does not.
     """
     return {slot.name: value for slot in _constants(parse_source(source)) if (value := slot.value) is not None}
 
@@ -93,11 +94,8 @@ class _Slot:
 def _constants(tree: ast.Module) -> list[_Slot]:
     """Return the slots that hold integers, without those whose name is bound elsewhere too."""
     bindings = _bindings(tree)
-    return [
-        slot
-        for slot in _slots(tree)
-        if slot.value is not None and bindings[slot.bound] == 1 and (slot.name == slot.bound or not bindings[slot.name])
-    ]
+    alone = (slot for slot in _slots(tree) if slot.value is not None and bindings[slot.bound] == 1)
+    return [slot for slot in alone if slot.name == slot.bound or (slot.value != 1 and not bindings[slot.name])]
 
 
 def _slots(tree: ast.Module) -> Iterator[_Slot]:
@@ -105,7 +103,7 @@ def _slots(tree: ast.Module) -> Iterator[_Slot]:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=(ast.Tuple() | ast.List()) as holder):
                 yield from (_Slot(name, f"{name}_{i}", holder, i) for i in range(len(holder.elts)))
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            case ast.Assign(targets=[ast.Name(id=name), *_]) | ast.AnnAssign(target=ast.Name(id=name)):
                 yield _Slot(name, name, statement)
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values) as holder):
                 for position, target in enumerate(targets[: len(values)]):

@@ -76,6 +76,8 @@ class _Probe:
         """Run the study; None when no sizes are small enough."""
         defaults = self._variation.defaults
         self._require_running()
+        if not self._search.attempt(self._search.base).fits:
+            return None
         values = self._study_values(self._search.base)
         found = (self._at(sizes, values) for sizes in self._search.varied())
         varied = tuple(islice((probed for probed in found if probed is not None), MOST_SETS))

@@ -64,6 +64,13 @@ def test_elements_of_a_tuple_are_rewritten_in_place():
     }
 
 
+def test_a_chain_is_one_constant_and_a_broadcast_dimension_is_none():
+    source = "height = width = 8\nbias_shape = (1, 4, 1)\n"
+    assert module_constants(source) == {"height": 8, "bias_shape_1": 4}
+    namespace = run(source, {"height": 3, "bias_shape_1": 5})
+    assert (namespace["width"], namespace["bias_shape"]) == (3, (1, 5, 1))
+
+
 def test_line_numbers_stay_those_of_the_source():
     tree = with_constants("a = 1\nb = 2\ndef f():\n    raise ValueError\n", {"b": 9})
     assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Raise)] == [4]

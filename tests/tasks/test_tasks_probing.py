@@ -191,8 +191,14 @@ def test_dimensions_vary_where_the_constants_do_not_lead_to_small_sizes():
     assert [axis.name for axis in probed.axes] == ["x_dim0", "x_dim1"]
 
 
+def test_a_size_that_only_broadcasts_is_no_axis():
+    probed = probe(function("(x * y).sum()", "x, y", "torch.rand(n, m), torch.rand(n)", before="n = 64\nm = 64"))
+    assert [axis.name for axis in probed.axes] == ["x_dim0", "x_dim1"]
+    assert all(spec_of(sizes, "y").shape == (sizes.axes["x_dim1"],) for sizes in probed.varied)
+
+
 def test_literal_sizes_too_large_to_draw_are_answered_with_the_remedy():
-    with pytest.raises(UserError, match=r"take 16\.0 GiB: state their sizes as module-level constants"):
+    with pytest.raises(UserError, match=r"take 16\.0 GiB, and no module-level constant .* makes them smaller"):
         probe(function("x + 1", "x", "torch.rand(65536, 65536)"))
 
 
