@@ -64,7 +64,7 @@ def run_program(library: Path, spec: DeviceSpec, args: Sequence[str]) -> int:
     spec
         Card to run on.
     args
-        Arguments after the program's name.
+        What `main` gets as `argv`: the program's name, then its arguments.
 
     Raises
     ------
@@ -89,15 +89,16 @@ def run_program(library: Path, spec: DeviceSpec, args: Sequence[str]) -> int:
     return code if code >= 0 else _SIGNAL_BASE - code
 
 
-def _call_main(library: ctypes.CDLL, arguments: Sequence[str]) -> int:
-    argv = (ctypes.c_char_p * (len(arguments) + 1))(*(argument.encode() for argument in arguments), None)
+def _call_main(library: Path, args: Sequence[str]) -> int:
+    program = ctypes.CDLL(str(library), mode=os.RTLD_NOW)
+    argv = (ctypes.c_char_p * (len(args) + 1))(*(argument.encode() for argument in args), None)
     try:
-        return int(library.main(len(arguments), argv))
+        return int(program.main(len(args), argv))
     except AttributeError:
-        raise ProgramError(f"{arguments[0]} has no main") from None
+        raise ProgramError(f"{library.name} has no main") from None
 
 
-def _run_here(pipe: int, spec: DeviceSpec, arguments: Sequence[str]) -> int:
+def _run_here(pipe: int, spec: DeviceSpec, library: Path, args: Sequence[str]) -> int:
     """Run the program in this process; troubles go to the pipe at once, since the program may never return."""
 
     def tell(error: BaseException) -> None:
@@ -108,7 +109,7 @@ def _run_here(pipe: int, spec: DeviceSpec, arguments: Sequence[str]) -> int:
     runtime = StandInRuntime(spec, card_memory(spec), LaunchOptions(counters=True), on_trouble=tell)
     try:
         runtime.install()
-        return _call_main(ctypes.CDLL(str(arguments[0]), mode=os.RTLD_NOW), arguments)
+        return _call_main(library, args)
     except (SimgpuError, OSError) as error:
         tell(error)
         return 1
@@ -118,4 +119,6 @@ def _run_here(pipe: int, spec: DeviceSpec, arguments: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="simgpu: %(message)s")
-    sys.exit(_run_here(int(sys.argv[1]), DeviceSpec.model_validate_json(sys.argv[2]), sys.argv[3:]) & 0xFF)
+    _, descriptor, card, program_library, *program_args = sys.argv
+    code = _run_here(int(descriptor), DeviceSpec.model_validate_json(card), Path(program_library), program_args)
+    sys.exit(code & 0xFF)

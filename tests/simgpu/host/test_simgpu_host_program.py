@@ -15,7 +15,7 @@ H100 = device_spec("h100")
 @pytest.fixture
 def run(nvcc_library):
     def run_named(name, *arguments, spec=H100):
-        return run_program(nvcc_library((PROGRAMS / f"{name}.cu").read_text()), spec, arguments)
+        return run_program(nvcc_library((PROGRAMS / f"{name}.cu").read_text()), spec, [name, *arguments])
 
     return run_named
 
@@ -47,10 +47,10 @@ def test_a_program_that_needs_what_is_missing_has_no_verdict(run):
 
 def test_a_library_without_main_is_refused(nvcc_library):
     with pytest.raises(ProgramError, match="has no main"):
-        run_program(nvcc_library("int not_main() { return 0; }"), H100, [])
+        run_program(nvcc_library("int not_main() { return 0; }"), H100, ["program"])
 
 
 def test_a_file_that_is_no_library_is_refused(tmp_path):
     (tmp_path / "text.so").write_text("not a library")
     with pytest.raises(ProgramError, match=r"text\.so"):
-        run_program(tmp_path / "text.so", H100, [])
+        run_program(tmp_path / "text.so", H100, ["program"])
