@@ -15,7 +15,7 @@ from typing import Any
 import openai
 from openai import OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agent.llm.faults import translated
 from agent.llm.reply import split_reasoning
@@ -143,6 +143,16 @@ class ChatClient:
         return sampling
 
 
+class _Fault(BaseModel):
+    message: str = "no reason given"
+
+
+class _Reported(BaseModel):
+    """The part of a reply that says what went wrong."""
+
+    error: _Fault | None = None
+
+
 class _Collector:
     """Puts a reply together from its parts."""
 
@@ -155,8 +165,12 @@ class _Collector:
         self._usage: dict[str, Any] = {}
 
     def whole(self, body: bytes) -> None:
-        """Take a reply that came in one piece."""
+        """Take a reply that came in one piece; some proxies send an error that way, with status 200."""
         try:
+            reported = _Reported.model_validate_json(body).error
+            if reported is not None:
+                self.failure = f"the endpoint reported: {reported.message}"
+                return
             completion = ChatCompletion.model_validate_json(body)
         except ValidationError as error:
             self.malformed = f"the reply is not a chat completion ({error.error_count()} fields are wrong)"

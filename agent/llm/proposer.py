@@ -11,7 +11,7 @@ from agent.values import Proposal, ProposalRequest
 from dataset.values import Message, Trace, TraceKind
 from sandbox.values import Candidate
 
-COMPLETE = frozenset({"stop", "end_turn", "eos"})
+COMPLETE = frozenset({"stop", "end_turn", "eos", "eos_token", "stop_sequence"})
 """Finish reasons of a reply that came to its own end."""
 
 
@@ -95,6 +95,6 @@ def _candidate(completion: Completion, entry: str) -> Candidate:
         raise ReplyError(Problem.TRUNCATED, "the stream ended without a finish reason")
     if completion.finish_reason == "length":
         raise ReplyError(Problem.TRUNCATED, "the reply reached its longest length; see KERNELWRIGHT_MODEL_MAX_TOKENS")
-    if completion.finish_reason not in COMPLETE:
+    if completion.finish_reason.lower() not in COMPLETE:
         raise ReplyError(Problem.REFUSED, f"the endpoint ended the reply with `{completion.finish_reason}`")
     return candidate_from(completion.text, entry)

@@ -11,7 +11,7 @@ from agent.settings import AgentSettings
 from agent.values import Proposal, ProposalRequest
 from dataset.values import Operator
 from tasks.errors import InfraError, UserError
-from tests.agent.openai_server import ScriptedEndpoint, failure, reply, web_page, whole_reply
+from tests.agent.openai_server import Answer, ScriptedEndpoint, failure, reply, web_page, whole_reply
 from tests.agent.samples import fenced, kernel, sample_task
 
 GOOD = fenced(kernel("speedup=2.0"))
@@ -81,8 +81,12 @@ def test_tokens_are_estimated_where_no_usage_is_reported():
         (reply(GOOD, insert=b'data: {"choices": [null]}\n\n'), "malformed: a part of the stream is not"),
         (reply(GOOD, insert=b'data: {"error": {"message": "engine died"}}\n\n'), "truncated: the endpoint reported"),
         (
-            whole_reply("x").__class__(content_type="application/json", parts=(b'{"choices": 3}',)),
+            Answer(content_type="application/json", parts=(b'{"choices": 3}',)),
             "malformed: the reply",
+        ),
+        (
+            Answer(content_type="application/json", parts=(b'{"error": {"message": "busy"}}',)),
+            "truncated: the endpoint reported: busy",
         ),
         (failure(400, "too many tokens", code="context_length_exceeded"), "refused: too many tokens"),
     ],
