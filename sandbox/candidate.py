@@ -170,6 +170,7 @@ class _Starter:
             folder=build.folder,
             library=build.library,
             ptx=build.ptx,
+            kernels=build.kernels,
             device=self._device,
             memory_bytes=memory,
             standin_cache=self._standin,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.values import Device, Diagnostic, ExitState, Language, Launch
+from sandbox.values import Device, Diagnostic, ExitState, KernelResources, Language, Launch
 from tasks.values import DType, EagerOp, InputSpec, Precision, ProbeResult, ReferenceForm, Value
 
 
@@ -21,6 +21,7 @@ class CandidateConfig(Value):
     """Folder of the build."""
     library: str | None
     ptx: str
+    kernels: tuple[KernelResources, ...]
     device: Device
     memory_bytes: int
     """Capacity of the simulated card's memory."""

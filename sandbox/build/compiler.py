@@ -55,13 +55,14 @@ class Compiler:
 def nvcc_flags(arch: str) -> tuple[str, ...]:
     """Return the flags of every nvcc build, paths left out.
 
-    Machine code for the real card and PTX, uncompressed, for the simulated one; line information for diagnostics;
+    Machine code for the real card and PTX, uncompressed, for the simulated one; line information for diagnostics; what
+    PyTorch passes for extensions (constexpr host functions in kernels);
     host code at -O1, since it only launches and optimising it costs more than it gains.
     """
     virtual = arch.replace("sm_", "compute_")
     return (
         *("-gencode", f"arch={virtual},code=[{arch},{virtual}]", "--no-compress", "-lineinfo"),
-        *("-std=c++17", "-Xcompiler", "-O1,-fPIC", "-Xptxas", "-v", "-shared"),
+        *("-std=c++17", "--expt-relaxed-constexpr", "-Xcompiler", "-O1,-fPIC", "-Xptxas", "-v", "-shared"),
         *("-Xlinker", "--no-undefined"),
     )
 

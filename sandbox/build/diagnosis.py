@@ -15,6 +15,7 @@ _BAD_PARAMETER = "entry: a parameter is neither"
 
 _SHOWN_ERRORS = 3
 _CONTEXT_LINES = 4
+_LINE_LENGTH = 300
 
 _ERROR_LINE = re.compile(
     r"\berror\s*:|\bfatal\s*:|\bcatastrophic error\b|fatal error|undefined reference|multiple definition|\): error\b"
@@ -113,7 +114,8 @@ def _error_blocks(log: str) -> list[tuple[str, str]]:
             if not follower.startswith((" ", "\t")) or "detected during" in follower:
                 break
             block.append(follower)
-        blocks.append((line, "\n".join(block)))
+        # A macro's expansion is one line, however long.
+        blocks.append((line, "\n".join(shown[:_LINE_LENGTH] for shown in block)))
     return blocks
 
 

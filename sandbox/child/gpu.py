@@ -11,8 +11,8 @@ import torch
 import tvm_ffi
 from cuda.bindings import driver
 
-from sandbox.build.expressions import ExpressionError
-from sandbox.build.launch_spec import SPEC_FILE, InputShape, PlannedBuffer, PlannedLaunch, parse_launch_spec
+from sandbox.launch.expressions import ExpressionError
+from sandbox.launch.spec import SPEC_FILE, InputShape, PlannedBuffer, PlannedLaunch, parse_launch_spec
 from sandbox.child.reference import from_torch, to_torch
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
 from sandbox.toolchain import cuda_root

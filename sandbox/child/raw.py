@@ -6,8 +6,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sandbox.build.expressions import ExpressionError
-from sandbox.build.launch_spec import (
+from sandbox.launch.expressions import ExpressionError
+from sandbox.launch.spec import (
     SPEC_FILE,
     InputShape,
     LaunchPlan,
@@ -16,7 +16,6 @@ from sandbox.build.launch_spec import (
     PlannedScalar,
     parse_launch_spec,
 )
-from sandbox.build.record import read_build
 from sandbox.child.card import Card
 from sandbox.child.host import CardLog, HostError, HostRun
 from sandbox.protocol import CandidateConfig
@@ -48,8 +47,7 @@ class RawHost:
         self._card = card
         self._spec = parse_launch_spec((config.folder / SPEC_FILE).read_text(encoding="utf-8"))
         self._ptx = (config.folder / config.ptx).read_text(encoding="utf-8")
-        resources = read_build(config.folder, cached=True).kernels
-        self._resources = {one.kernel: KernelResources(one.registers, one.stack) for one in resources}
+        self._resources = {one.kernel: KernelResources(one.registers, one.stack) for one in config.kernels}
         self._module = load_module(self._ptx)
         self._module.bind(card.memory)
         self._log = CardLog()

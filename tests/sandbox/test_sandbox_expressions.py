@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.build.expressions import ExpressionError, evaluate
+from sandbox.launch.expressions import ExpressionError, evaluate
 
 SHAPES = {"x": (7, 129), "w": (3,)}
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.build.expressions import ExpressionError
-from sandbox.build.launch_spec import (
+from sandbox.launch.expressions import ExpressionError
+from sandbox.launch.spec import (
     InputShape,
     LaunchPlan,
     PlannedBuffer,

@@ -35,9 +35,8 @@ struct alignas(2) Half {
   uint16_t x;
 
   Half() = default;
-  KERNELWRIGHT_HD Half(float value) : x(bits_of(value)) {}
-  KERNELWRIGHT_HD Half(double value) : Half(static_cast<float>(value)) {}
-  KERNELWRIGHT_HD Half(int value) : Half(static_cast<float>(value)) {}
+  template <typename Number, std::enable_if_t<std::is_arithmetic<Number>::value, int> = 0>
+  KERNELWRIGHT_HD Half(Number value) : x(bits_of(static_cast<float>(value))) {}
   template <typename Other, std::enable_if_t<is_two_byte_float<Other>, int> = 0>
   KERNELWRIGHT_HD Half(const Other& other) : x(reinterpret_cast<const uint16_t&>(other)) {}
 
@@ -102,9 +101,8 @@ struct alignas(2) BFloat16 {
   uint16_t x;
 
   BFloat16() = default;
-  KERNELWRIGHT_HD BFloat16(float value) : x(bits_of(value)) {}
-  KERNELWRIGHT_HD BFloat16(double value) : BFloat16(static_cast<float>(value)) {}
-  KERNELWRIGHT_HD BFloat16(int value) : BFloat16(static_cast<float>(value)) {}
+  template <typename Number, std::enable_if_t<std::is_arithmetic<Number>::value, int> = 0>
+  KERNELWRIGHT_HD BFloat16(Number value) : x(bits_of(static_cast<float>(value))) {}
   template <typename Other, std::enable_if_t<is_two_byte_float<Other>, int> = 0>
   KERNELWRIGHT_HD BFloat16(const Other& other) : x(reinterpret_cast<const uint16_t&>(other)) {}
 
@@ -113,7 +111,7 @@ struct alignas(2) BFloat16 {
     return reinterpret_cast<const float&>(word);
   }
   template <typename Other, std::enable_if_t<is_two_byte_float<Other>, int> = 0>
-  KERNELWRIGHT_HD operator Other() const {
+  KERNELWRIGHT_HD explicit operator Other() const {
     return reinterpret_cast<const Other&>(*this);
   }
 
@@ -124,31 +122,52 @@ struct alignas(2) BFloat16 {
   }
 };
 
-#define KERNELWRIGHT_FLOAT_OPERATORS(Type)                                                                  \
-  KERNELWRIGHT_HD Type operator+(Type a, Type b) { return Type(float(a) + float(b)); }                      \
-  KERNELWRIGHT_HD Type operator-(Type a, Type b) { return Type(float(a) - float(b)); }                      \
-  KERNELWRIGHT_HD Type operator*(Type a, Type b) { return Type(float(a) * float(b)); }                      \
-  KERNELWRIGHT_HD Type operator/(Type a, Type b) { return Type(float(a) / float(b)); }                      \
-  KERNELWRIGHT_HD Type operator-(Type a) { return Type(-float(a)); }                                        \
-  KERNELWRIGHT_HD Type& operator+=(Type& a, Type b) { return a = a + b; }                                   \
-  KERNELWRIGHT_HD Type& operator-=(Type& a, Type b) { return a = a - b; }                                   \
-  KERNELWRIGHT_HD Type& operator*=(Type& a, Type b) { return a = a * b; }                                   \
-  KERNELWRIGHT_HD Type& operator/=(Type& a, Type b) { return a = a / b; }                                   \
-  KERNELWRIGHT_HD float operator+(Type a, float b) { return float(a) + b; }                                 \
-  KERNELWRIGHT_HD float operator-(Type a, float b) { return float(a) - b; }                                 \
-  KERNELWRIGHT_HD float operator*(Type a, float b) { return float(a) * b; }                                 \
-  KERNELWRIGHT_HD float operator/(Type a, float b) { return float(a) / b; }                                 \
-  KERNELWRIGHT_HD float operator+(float a, Type b) { return a + float(b); }                                 \
-  KERNELWRIGHT_HD float operator-(float a, Type b) { return a - float(b); }                                 \
-  KERNELWRIGHT_HD float operator*(float a, Type b) { return a * float(b); }                                 \
-  KERNELWRIGHT_HD float operator/(float a, Type b) { return a / float(b); }                                 \
-  KERNELWRIGHT_HD float& operator+=(float& a, Type b) { return a += float(b); }                             \
-  KERNELWRIGHT_HD float& operator-=(float& a, Type b) { return a -= float(b); }                             \
-  KERNELWRIGHT_HD float& operator*=(float& a, Type b) { return a *= float(b); }
+// With a number, a floating one decides the result's type and an integer does not, as in PyTorch.
+template <typename Type, typename Number>
+using MixedResult = std::enable_if_t<std::is_arithmetic<Number>::value,
+                                     std::conditional_t<std::is_floating_point<Number>::value, Number, Type>>;
+
+#define KERNELWRIGHT_FLOAT_OPERATOR(Type, op)                                             \
+  KERNELWRIGHT_HD Type operator op(Type a, Type b) { return Type(float(a) op float(b)); } \
+  KERNELWRIGHT_HD Type& operator op##=(Type& a, Type b) { return a = a op b; }            \
+  KERNELWRIGHT_HD float& operator op##=(float& a, Type b) { return a op##= float(b); }   \
+  template <typename Number>                                                              \
+  KERNELWRIGHT_HD MixedResult<Type, Number> operator op(Type a, Number b) {               \
+    return MixedResult<Type, Number>(float(a) op b);                                      \
+  }                                                                                       \
+  template <typename Number>                                                              \
+  KERNELWRIGHT_HD MixedResult<Type, Number> operator op(Number a, Type b) {               \
+    return MixedResult<Type, Number>(a op float(b));                                      \
+  }
+// Spelled out, because CUDA's own 16-bit types would be candidates otherwise.
+#define KERNELWRIGHT_COMPARISON(Type, op)                                                             \
+  KERNELWRIGHT_HD bool operator op(Type a, Type b) { return float(a) op float(b); }                   \
+  template <typename Number, std::enable_if_t<std::is_arithmetic<Number>::value, int> = 0>            \
+  KERNELWRIGHT_HD bool operator op(Type a, Number b) {                                                \
+    return float(a) op b;                                                                             \
+  }                                                                                                   \
+  template <typename Number, std::enable_if_t<std::is_arithmetic<Number>::value, int> = 0>            \
+  KERNELWRIGHT_HD bool operator op(Number a, Type b) {                                                \
+    return a op float(b);                                                                             \
+  }
+#define KERNELWRIGHT_FLOAT_OPERATORS(Type) \
+  KERNELWRIGHT_FLOAT_OPERATOR(Type, +)     \
+  KERNELWRIGHT_FLOAT_OPERATOR(Type, -)     \
+  KERNELWRIGHT_FLOAT_OPERATOR(Type, *)     \
+  KERNELWRIGHT_FLOAT_OPERATOR(Type, /)     \
+  KERNELWRIGHT_COMPARISON(Type, <)         \
+  KERNELWRIGHT_COMPARISON(Type, <=)        \
+  KERNELWRIGHT_COMPARISON(Type, >)         \
+  KERNELWRIGHT_COMPARISON(Type, >=)        \
+  KERNELWRIGHT_COMPARISON(Type, ==)        \
+  KERNELWRIGHT_COMPARISON(Type, !=)        \
+  KERNELWRIGHT_HD Type operator-(Type a) { return Type(-float(a)); }
 
 KERNELWRIGHT_FLOAT_OPERATORS(Half)
 KERNELWRIGHT_FLOAT_OPERATORS(BFloat16)
 #undef KERNELWRIGHT_FLOAT_OPERATORS
+#undef KERNELWRIGHT_FLOAT_OPERATOR
+#undef KERNELWRIGHT_COMPARISON
 
 // C++ type to ScalarType. CUDA's own __half and __nv_bfloat16 are told apart by the user's spelling
 // `data_ptr<__half>()`, which is why any two-byte class stands for either 16-bit type.

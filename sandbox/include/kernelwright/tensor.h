@@ -347,6 +347,11 @@ class Tensor {
 
 using TensorList = ArrayRef<Tensor>;
 
+template <typename T, size_t N, template <typename> class Traits = DefaultPtrTraits>
+using PackedTensorAccessor32 = PackedTensorAccessor<T, N, Traits, int32_t>;
+template <typename T, size_t N, template <typename> class Traits = DefaultPtrTraits>
+using PackedTensorAccessor64 = PackedTensorAccessor<T, N, Traits, int64_t>;
+
 inline Tensor empty(IntArrayRef sizes, const TensorOptions& options = {}) {
   int device = options.device().index();
   if (options.device().is_cuda() && device < 0) C10_CUDA_CHECK(cudaGetDevice(&device));
@@ -400,8 +405,4 @@ inline Tensor Tensor::clone() const {
 namespace torch {
 using namespace at;
 using Dtype = c10::ScalarType;
-template <typename T, size_t N, template <typename> class Traits = DefaultPtrTraits>
-using PackedTensorAccessor32 = at::PackedTensorAccessor<T, N, Traits, int32_t>;
-template <typename T, size_t N, template <typename> class Traits = DefaultPtrTraits>
-using PackedTensorAccessor64 = at::PackedTensorAccessor<T, N, Traits, int64_t>;
 }  // namespace torch

@@ -25,7 +25,10 @@ __global__ void conversions(scalar_t* x, __half* h, __nv_bfloat16* b) {
   using accscalar_t = at::acc_type<scalar_t, true>;
   accscalar_t sum = 0;
   sum += static_cast<at::opmath_type<scalar_t>>(x[0]);
-  x[1] = static_cast<scalar_t>(sum) * x[0] + x[0];
+  x[1] = static_cast<scalar_t>(sum) * x[0] + x[0] / 2 - 1.0f * x[0];
+  x[2] *= x[1];
+  x[3] = x[2] > scalar_t(0) ? -x[2] : scalar_t(x[2] * 0.5);
+  if (x[0] < x[1] && x[0] > 0) x[4] = fmaxf(x[0], 3);
   h[0] = static_cast<__half>(at::Half(1.0f));
   at::BFloat16 rounded = b[0];
   b[1] = rounded;

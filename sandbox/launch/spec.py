@@ -13,7 +13,7 @@ from typing import Annotated, Self
 
 from pydantic import Discriminator, Field, StringConstraints, Tag, ValidationError, model_validator
 
-from sandbox.build.expressions import ExpressionError, evaluate
+from sandbox.launch.expressions import ExpressionError, evaluate
 from sandbox.values import BuildError, BuildErrorKind
 from tasks.values import DType, Value
 

@@ -1,0 +1,1 @@
+"""How raw candidates are launched: the specification, and the expressions in it."""
