@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simgpu.errors import PtxSyntaxError, UnsupportedError
 from simgpu.ptx.syntax import Function, Instruction, Label, Register, Symbol
@@ -129,6 +129,8 @@ class _Builder:
             ends = last is not None and _ends_block(last)
             blocks[index].instructions = piece[:-1] if ends else piece
             blocks[index].terminator = self._terminator(last if ends else None, index, len(pieces))
+        for block in blocks:
+            block.terminator = _threaded(blocks, block.terminator)
         return blocks
 
     def _cut(self) -> list[list[Instruction]]:
@@ -175,6 +177,28 @@ class _Builder:
         if name not in self._starts:
             raise PtxSyntaxError(f"line {instruction.line}: there is no label {name}")
         return self._starts[name]
+
+
+def _threaded(blocks: list[Block], end: Terminator) -> Terminator:
+    """Jump past blocks that only jump on, so that lanes which return wait at the exit and count as gone."""
+    if isinstance(end, Jump):
+        return Jump(_final(blocks, end.target))
+    if isinstance(end, Branch):
+        return replace(end, taken=_final(blocks, end.taken), other=_final(blocks, end.other))
+    if isinstance(end, Switch):
+        return replace(end, targets=tuple(_final(blocks, target) for target in end.targets))
+    return end
+
+
+def _final(blocks: list[Block], target: int) -> int:
+    seen = {target}
+    while not blocks[target].instructions:
+        end = blocks[target].terminator
+        if not isinstance(end, Jump) or end.target in seen:
+            break
+        target = end.target
+        seen.add(target)
+    return target
 
 
 def _ends_block(instruction: Instruction) -> bool:

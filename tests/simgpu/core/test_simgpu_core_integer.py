@@ -5,7 +5,21 @@ import pytest
 
 RNG = np.random.default_rng(7)
 EDGES = {
-    bits: [0, 1, 2, 3, 5, 31, 32, 33, (1 << bits) - 1, (1 << bits) - 2, 1 << bits - 1, (1 << bits - 1) - 1, (1 << bits - 1) + 1]
+    bits: [
+        0,
+        1,
+        2,
+        3,
+        5,
+        31,
+        32,
+        33,
+        (1 << bits) - 1,
+        (1 << bits) - 2,
+        1 << bits - 1,
+        (1 << bits - 1) - 1,
+        (1 << bits - 1) + 1,
+    ]
     for bits in (16, 32, 64)
 }
 
@@ -52,7 +66,9 @@ def test_binary_arithmetic(instruction, name, kind):
     bits = int(kind[1:])
     a, b = numbers(bits, 1), numbers(bits, 2)
     got = instruction(f"{name}.{kind}", f"u{bits}", (f"u{bits}", a), (f"u{bits}", b))
-    expected = [BINARY[name](as_type(int(x), kind), as_type(int(y), kind)) % (1 << bits) for x, y in zip(a, b, strict=True)]
+    expected = [
+        BINARY[name](as_type(int(x), kind), as_type(int(y), kind)) % (1 << bits) for x, y in zip(a, b, strict=True)
+    ]
     assert got.tolist() == expected
 
 
@@ -77,7 +93,9 @@ def test_mad_wide(instruction, kind):
 def test_saturating_add(instruction):
     a, b = numbers(32, 1), numbers(32, 2)
     got = instruction("add.sat.s32", "s32", ("u32", a), ("u32", b))
-    expected = [min(max(signed(int(x), 32) + signed(int(y), 32), -(2**31)), 2**31 - 1) for x, y in zip(a, b, strict=True)]
+    expected = [
+        min(max(signed(int(x), 32) + signed(int(y), 32), -(2**31)), 2**31 - 1) for x, y in zip(a, b, strict=True)
+    ]
     assert got.tolist() == expected
 
 
@@ -91,7 +109,10 @@ SHIFTS = {
 @pytest.mark.parametrize("bits", [16, 32, 64])
 @pytest.mark.parametrize("name", list(SHIFTS))
 def test_shifts_clamp_their_amount(instruction, name, bits):
-    a, n = numbers(bits, 1), np.resize(np.array([0, 1, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 2**32 - 1], np.uint32), 264)
+    a, n = (
+        numbers(bits, 1),
+        np.resize(np.array([0, 1, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 2**32 - 1], np.uint32), 264),
+    )
     opcode = f"{name}.b{bits}" if name == "shl" else f"{name}{bits}"
     got = instruction(opcode, f"u{bits}", (f"u{bits}", a), ("u32", n))
     expected = [SHIFTS[name](x, min(int(y), 200), bits) % (1 << bits) for x, y in zip(a, n, strict=True)]
@@ -102,8 +123,12 @@ def test_shifts_clamp_their_amount(instruction, name, bits):
 def test_lop3(instruction, table):
     a, b, c = numbers(32, 1), numbers(32, 2), numbers(32, 3)
     got = instruction("lop3.b32", "u32", ("u32", a), ("u32", b), ("u32", c), constants=str(table))
-    rows = [(a >> np.uint32(bit) & 1) << 2 | (b >> np.uint32(bit) & 1) << 1 | (c >> np.uint32(bit) & 1) for bit in range(32)]
-    expected = sum((np.uint64(table) >> row.astype(np.uint64) & np.uint64(1)) << np.uint64(bit) for bit, row in enumerate(rows))
+    rows = [
+        (a >> np.uint32(bit) & 1) << 2 | (b >> np.uint32(bit) & 1) << 1 | (c >> np.uint32(bit) & 1) for bit in range(32)
+    ]
+    expected = sum(
+        (np.uint64(table) >> row.astype(np.uint64) & np.uint64(1)) << np.uint64(bit) for bit, row in enumerate(rows)
+    )
     assert got.tolist() == expected.tolist()
 
 
@@ -195,7 +220,9 @@ def test_dp4a(instruction, kinds):
 def test_sad_and_mul24(instruction):
     a, b, c = numbers(32, 1), numbers(32, 2), numbers(32, 3)
     got = instruction("sad.s32", "u32", ("u32", a), ("u32", b), ("u32", c))
-    expected = [(abs(signed(int(x), 32) - signed(int(y), 32)) + int(z)) % 2**32 for x, y, z in zip(a, b, c, strict=True)]
+    expected = [
+        (abs(signed(int(x), 32) - signed(int(y), 32)) + int(z)) % 2**32 for x, y, z in zip(a, b, c, strict=True)
+    ]
     assert got.tolist() == expected
     got = instruction("mul24.lo.s32", "u32", ("u32", a), ("u32", b))
     expected = [signed(int(x), 24) * signed(int(y), 24) % 2**32 for x, y in zip(a, b, strict=True)]

@@ -1,0 +1,77 @@
+"""Counters of kernels that can be counted by hand."""
+
+import numpy as np
+
+STRIDED = r"""
+extern "C" __global__ void copy(const float* x, float* y, int stride) { y[threadIdx.x] = x[threadIdx.x * stride]; }"""
+TRANSPOSE = r"""
+extern "C" __global__ void turn(const float* x, float* y) {
+  __shared__ float tile[32][%d];
+  tile[threadIdx.y][threadIdx.x] = x[threadIdx.y * 32 + threadIdx.x];
+  __syncthreads();
+  y[threadIdx.y * 32 + threadIdx.x] = tile[threadIdx.x][threadIdx.y];
+}"""
+
+
+def count(card, module, kernel, grid, block, *params, **options):
+    report = card.run(module, kernel, grid, block, *params, counters=True, **options)
+    assert report.ok, report.diagnostics
+    return report.counters
+
+
+def test_coalesced_and_strided_loads(card, compile_cuda):
+    module = compile_cuda(STRIDED)
+    x, y = card.put(np.zeros(128 * 8, np.float32)), card.put(np.zeros(128, np.float32))
+    for stride, sectors in ((1, 16), (2, 32), (8, 128)):
+        counters = count(card, module, "copy", (1,), (128,), x, y, np.int32(stride))
+        assert counters.global_load_requests == 4
+        assert counters.global_load_sectors == sectors
+        assert counters.global_load_bytes == 512
+        assert counters.unique_read_bytes == 32 * sectors
+        assert counters.global_store_sectors == 16
+        assert counters.unique_written_bytes == 512
+
+
+def test_shared_bank_conflicts_of_a_transpose(card, compile_cuda):
+    x, y = card.put(np.zeros(1024, np.float32)), card.put(np.zeros(1024, np.float32))
+    plain = count(card, compile_cuda(TRANSPOSE % 32), "turn", (1,), (32, 32), x, y)
+    padded = count(card, compile_cuda(TRANSPOSE % 33), "turn", (1,), (32, 32), x, y)
+    assert plain.shared_requests == padded.shared_requests == 64
+    assert plain.shared_conflicts == 32 * 31
+    assert padded.shared_conflicts == 0
+    assert plain.barriers == 32
+
+
+def test_instructions_flops_and_divergence(card, compile_cuda):
+    module = compile_cuda(r"""
+extern "C" __global__ void work(float* x, int n) {
+  int i = threadIdx.x;
+  float v = x[i];
+  if (i % 2) { for (int k = 0; k < n; k++) v = v * 1.5f + 2.f; }
+  x[i] = v;
+}""")
+    x = card.put(np.ones(64, np.float32))
+    counters = count(card, module, "work", (1,), (64,), x, np.int32(8))
+    assert counters.thread_flops["fp32"] == 32 * 8 * 2
+    assert counters.instructions["global_load"] == 2
+    assert counters.instructions["global_store"] == 2
+    assert counters.divergent_branches >= 2
+    assert counters.thread_instructions < 32 * sum(counters.instructions.values())
+
+
+def test_a_sample_of_blocks_is_scaled_to_the_grid(card, compile_cuda):
+    module = compile_cuda(r"""
+extern "C" __global__ void add(float* x) { x[blockIdx.x * 64 + threadIdx.x] += 1.f; }""")
+    x = card.put(np.zeros(64 * 1000, np.float32))
+    whole = count(card, module, "add", (1000,), (64,), x)
+    sample = card.run(module, "add", (1000,), (64,), x, counters=True, sample_blocks=10)
+    assert sample.blocks_run == 10
+    assert sample.counters == whole
+
+
+def test_atomics_are_counted(card, compile_cuda):
+    module = compile_cuda('extern "C" __global__ void hit(int* x) { if (threadIdx.x < 48) atomicAdd(x, 1); }')
+    x = card.put(np.zeros(1, np.int32))
+    counters = count(card, module, "hit", (1,), (64,), x)
+    assert counters.atomic_requests == 2
+    assert counters.atomic_lanes in {2, 48}
