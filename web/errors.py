@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -15,8 +14,6 @@ from starlette.responses import JSONResponse, Response
 from dataset.queries import NotFoundError
 from tasks.errors import InfraError, KernelwrightError
 from web.values import ErrorEnvelope, ErrorKind, Problem
-
-logger = logging.getLogger(__name__)
 
 ErrorPage = Callable[[Request, HTTPStatus, Problem], Response]
 
@@ -59,8 +56,6 @@ def install(app: FastAPI, page: ErrorPage) -> None:
 
     def respond(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
-        if problem.kind is ErrorKind.INTERNAL:
-            logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
         if is_api(request):
             return envelope(problem)
         return page(request, status_of(problem), problem)

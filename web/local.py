@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from agent.jobs import broker_finding, submit_run
 from agent.proposers import endpoint_finding, open_proposer
 from dataset.archive import Archive, database_finding
@@ -26,6 +28,8 @@ class LocalBackend:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        # Examining an op imports PyTorch in a process of its own: several at once would need gigabytes.
+        self._examining = threading.Lock()
 
     def submit(self, config: RunConfig) -> RunRecord:
         """Record a run and queue it for a worker."""
@@ -33,7 +37,8 @@ class LocalBackend:
 
     def load(self, name: str) -> Task:
         """Return the task of a file or slug; a file's code runs only in the sandbox."""
-        return load_task(name, SandboxProber())
+        with self._examining:
+            return load_task(name, SandboxProber())
 
     def library(self) -> tuple[Task, ...]:
         """Return the tasks of the library."""

@@ -57,6 +57,10 @@ def _add_home(routes: APIRouter, archive: Archive, backend: Backend, renderer: R
     def home(task: Annotated[str, Query(max_length=100)] = "") -> HTMLResponse:
         return page(blank_form(backend.model_name(None), task))
 
+    @routes.get("/runs")
+    def runs() -> Response:
+        return RedirectResponse("/#recent")
+
     @routes.post("/runs")
     async def submit(request: Request) -> Response:
         form = await read_form(request)
