@@ -34,10 +34,10 @@ def parse_source(source: str) -> ast.Module:
 def module_constants(source: str) -> dict[str, int]:
     """Return the module-level constants `NAME = <integer>` of `source`, in order of appearance.
 
-    Arithmetic on literals (`64 * 1024`), annotations (`rows: int = 8`) and unpacking (`rows, cols = 8, 16`) count;
-    `height = width = 8` is one constant, `height`. So do the elements of a tuple or list (`shape = (8, 16)` gives
-    `shape_0` and `shape_1`) but for those that are 1, which only make a tensor broadcast. A name that is bound twice, or
-    to anything that refers to another name, does not.
+    Arithmetic on literals (`64 * 1024`), annotations (`rows: int = 8`) and unpacking (`rows, cols = 8, 16`) count, and
+    `height = width = 8` is one constant, `height`. The elements of a tuple or list count too (`shape = (8, 16)` gives
+    `shape_0` and `shape_1`), but for those that are 1, which only make a tensor broadcast. A name that is bound twice,
+    or to anything that refers to another name, does not count.
     """
     return {slot.name: value for slot in _constants(parse_source(source)) if (value := slot.value) is not None}
 

@@ -132,6 +132,7 @@ def test_domains_are_those_at_which_the_reference_runs(attention):
     [
         ("torch.relu(x)", "torch.rand(9, 8)", DomainKind.REAL),
         ("torch.log(x)", "torch.rand(9, 8)", DomainKind.POSITIVE),
+        ("torch.cumprod(x, 0)", "torch.rand(400, 2)", DomainKind.REAL),
         ("torch.log(x.abs())", "torch.rand(9, 8) - 0.5", DomainKind.REAL),
         ("torch.nn.functional.binary_cross_entropy(x, x)", "torch.rand(9, 8)", DomainKind.PROBABILITY),
         ("x * 2", "(torch.rand(9, 8) > 0.5).float()", DomainKind.MASK),
