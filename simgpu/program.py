@@ -106,7 +106,7 @@ def _run_here(pipe: int, spec: DeviceSpec, library: Path, args: Sequence[str]) -
         trouble = _Trouble(_TroubleKind.UNSUPPORTED if unsupported else _TroubleKind.FAILED, str(error) or repr(error))
         os.write(pipe, json.dumps(asdict(trouble)).encode() + b"\n")
 
-    runtime = StandInRuntime(spec, card_memory(spec), LaunchOptions(counters=True), on_trouble=tell)
+    runtime = StandInRuntime(spec, card_memory(spec), LaunchOptions(), count_when_timed=True, on_trouble=tell)
     try:
         runtime.install()
         return _call_main(library, args)

@@ -68,7 +68,8 @@ def check_launch(
     if not held.blocks_per_sm:
         raise CudaError(
             CudaCode.LAUNCH_OUT_OF_RESOURCES,
-            f"a block of {threads} threads with {resources.registers} registers each does not fit on an SM",
+            f"a block of {threads} threads with {resources.registers} registers each and {kernel.static_shared} + "
+            f"{shape.dynamic_shared} bytes of shared memory does not fit on an SM ({held.limit})",
         )
     room = held.blocks_per_sm * spec.sms
     if shape.cooperative and math.prod(shape.grid) > room:

@@ -50,6 +50,9 @@ class StandInRuntime:
         How kernels are run; may be replaced between launches.
     engine
         What executes kernels; the simulator by default.
+    count_when_timed
+        Turn counters on, whatever `options` say, once the program has an event that measures time: counting slows a
+        run, and only such a program sees modelled times.
     on_trouble
         Told at once of what the simulator lacks and of its own failures: a program may never return to its caller.
 
@@ -72,6 +75,7 @@ class StandInRuntime:
         options: LaunchOptions,
         *,
         engine: Engine | None = None,
+        count_when_timed: bool = False,
         on_trouble: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.spec = spec
@@ -89,6 +93,7 @@ class StandInRuntime:
         self._dynamic_shared: dict[tuple[int, str], int] = {}
         self._failure: BaseException | None = None
         self._on_trouble = on_trouble
+        self._count_when_timed = count_when_timed
         self._library: StandInLibrary | None = None
 
     # The caller's side.
@@ -203,7 +208,7 @@ class StandInRuntime:
             block=request.block,
             params=pack_parameters(kernel, request.arguments),
             dynamic_shared=request.dynamic_shared,
-            options=self.options,
+            options=self._launch_options(),
         )
         modelled = self._model(loaded, report)
         self.launches.append(replace(report, modelled=modelled))
@@ -287,6 +292,11 @@ class StandInRuntime:
             return CudaCode.NOT_SUPPORTED
         self._failure = self._failure or error
         return CudaCode.UNKNOWN
+
+    def _launch_options(self) -> LaunchOptions:
+        if self._count_when_timed and self._timeline.timed:
+            return replace(self.options, counters=True)
+        return self.options
 
     def _model(self, loaded: LoadedImage, report: LaunchReport) -> ModelledLaunch | None:
         if report.counters is None or report.diagnostics:

@@ -45,6 +45,8 @@ class Timeline:
         self._legacy = _Stream(0)
         self._streams = {PER_THREAD_STREAM: _Stream(0)}
         self._events: dict[int, _Event] = {}
+        self.timed = False
+        """Whether an event that can measure time was ever created."""
 
     def create_stream(self, flags: int) -> int:
         """Return the handle of a new stream."""
@@ -88,6 +90,7 @@ class Timeline:
         """Return the handle of a new event."""
         handle = next(self._handles)
         self._events[handle] = _Event(flags)
+        self.timed = self.timed or not flags & _DISABLE_TIMING
         return handle
 
     def destroy_event(self, handle: int) -> None:

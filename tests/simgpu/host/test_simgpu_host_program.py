@@ -20,7 +20,7 @@ def run(nvcc_library):
     return run_named
 
 
-@pytest.mark.parametrize("name", ["vector_add", "reduction", "matrix_product", "scan", "streams"])
+@pytest.mark.parametrize("name", ["vector_add", "reduction", "matrix_product", "scan", "streams", "managed"])
 def test_a_correct_program_passes_its_own_check(run, name, capfd):
     assert run(name) == 0, capfd.readouterr()
 

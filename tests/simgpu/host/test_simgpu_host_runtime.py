@@ -99,6 +99,16 @@ def runtime(module, host):
     running.close()
 
 
+@pytest.fixture
+def runtime_that_counts_when_timed(module, host):
+    memory = FakeMemory()
+    engine = FakeEngine(module, memory)
+    running = StandInRuntime(device_spec("h100"), memory, LaunchOptions(), engine=engine, count_when_timed=True)
+    running.install()
+    yield running
+    running.close()
+
+
 def malloc(standin, nbytes):
     pointer = ctypes.c_void_p()
     assert standin.cudaMalloc(ctypes.byref(pointer), ctypes.c_size_t(nbytes)) == 0
@@ -239,6 +249,27 @@ def test_events_measure_the_modelled_time_of_the_launches_between(runtime, host,
     assert milliseconds.value == pytest.approx(
         sum(r.modelled.microseconds for r in runtime.launches[3:]) / 1e3, rel=1e-4
     )
+
+
+def test_counting_starts_with_the_first_event_that_measures(runtime_that_counts_when_timed, host, module, standin):
+    module.counters = Counters(instructions={"fp32": 10**6})
+    milliseconds = ctypes.c_float()
+    assert host.launch(None, 1, 1, 32, 0) == 0
+    assert standin.cudaEventCreateWithFlags(ctypes.byref(ctypes.c_void_p()), 2) == 0
+    assert host.launch(None, 1, 1, 32, 0) == 0
+    assert host.elapsed(ctypes.byref(milliseconds), 1) == 0
+    modelled = [report.modelled is not None for report in runtime_that_counts_when_timed.launches]
+    assert modelled == [False, False, True]
+
+
+def test_register_counts_of_the_cards_own_code_are_known(host, module):
+    memory = FakeMemory()
+    running = StandInRuntime(device_spec("a100"), memory, LaunchOptions(), engine=FakeEngine(module, memory))
+    running.install()
+    out = (ctypes.c_int * 3)()
+    assert host.attributes(out) == 0
+    assert 8 <= out[0] <= 64
+    running.close()
 
 
 def test_the_device_is_the_specified_card(runtime, host):
