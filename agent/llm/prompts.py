@@ -28,6 +28,7 @@ def _environment() -> Environment:
     environment.filters["describe"] = describe_tensor
     environment.filters["fence"] = fence
     environment.filters["clip"] = clip
+    environment.filters["figure"] = figure
     return environment
 
 
@@ -76,3 +77,8 @@ def clip(text: str, length: int = 4000) -> str:
     if len(text) <= length:
         return text
     return f"{text[: length * 3 // 4]}\n[... {len(text) - length} characters left out ...]\n{text[-length // 4 :]}"
+
+
+def figure(value: float) -> str:
+    """Return a count as a person writes it: `131,072`; fractions keep three digits."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"

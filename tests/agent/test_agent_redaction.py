@@ -76,7 +76,7 @@ def timing(workload: str) -> WorkloadTiming:
         block=(256, 1, 1),
         dynamic_shared=0,
         microseconds=4.0,
-        counters={"sectors": 2.0},
+        counters={"sectors": 131072.0, "occupancy": 0.5},
         limiter="dram",
     )
     return WorkloadTiming(
@@ -133,7 +133,7 @@ def test_feedback_on_a_pass_tells_time_and_limit():
         "Attempt 1: 2.00 times eager PyTorch (modelled on sim:h100).",
         "bench-0: 4.00 us; eager 8.00 us; physical floor 1.00 us (25% reached)",
         "- `k` grid 16x1x1, block 256x1x1, 4.00 us, bound by dram",
-        "  counted: sectors 2",
+        "  counted: sectors 131,072; occupancy 0.5",
     ]
 
 
