@@ -15,7 +15,7 @@ BROKEN = Path(__file__).with_name("broken")
 CHEATS = Path(__file__).with_name("cheats")
 
 FAULTS = {
-    "relu": {Status.WRONG_VALUES, Status.LAUNCH_ERROR},
+    "relu": {Status.WRONG_VALUES},
     "gelu_tanh": {Status.WRONG_VALUES},
     "softmax": {Status.WRONG_VALUES},
     "log_softmax": {Status.WRONG_VALUES, Status.NONDETERMINISTIC, Status.DATA_RACE},

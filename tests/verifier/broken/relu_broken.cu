@@ -1,5 +1,5 @@
 // ReLU: one thread per element.
-// Planted fault: The last, partly filled block is never launched.
+// Planted fault: The last, partly filled block is not launched unless it is the only one.
 #include <torch/extension.h>
 
 __global__ void relu_kernel(const float* x, float* y, int64_t n) {
@@ -11,7 +11,7 @@ torch::Tensor forward(torch::Tensor x) {
   auto y = torch::empty_like(x);
   int64_t n = x.numel();
   int threads = 256;
-  int64_t blocks = n / threads;
+  int64_t blocks = n < threads ? 1 : n / threads;
   relu_kernel<<<blocks, threads>>>(x.data_ptr<float>(), y.data_ptr<float>(), n);
   return y;
 }
