@@ -16,6 +16,7 @@ from simgpu.report import Dim3
 WARP = 32
 _ZEROS = (0,) * WARP
 _ANY_ALIGN = 1 << 32
+_SIGNED_LIMIT = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +126,15 @@ def _scaled(shape: Shape, factor: int) -> Shape:
     return Shape(base, align, tuple(value * factor for value in shape.pattern), shape.wrapped)
 
 
-def shift_right(shape: Shape, amount: Shape) -> Shape | None:
+def shift_right(shape: Shape, bits: int) -> Shape | None:
     """Shape of a right shift by a known number."""
-    bits = amount.constant
-    if bits is None or not _decomposes(shape) or not 0 <= bits < WARP:
+    if not _decomposes(shape) or not 0 <= bits < WARP or shape.align % (1 << bits):
         return None
-    unit = 1 << bits
-    if shape.base is None and shape.align < unit:
+    if shape.base is None:
+        return Shape(None, shape.align >> bits, tuple(value >> bits for value in shape.pattern))
+    if not 0 <= shape.base < _SIGNED_LIMIT:
         return None
-    base = None if shape.base is None else shape.base >> bits
-    if shape.base is not None and shape.base % unit:
-        return None
-    return Shape(base, max(shape.align >> bits, 1), tuple(value >> bits for value in shape.pattern))
+    return known(shape.base >> bits, tuple(value >> bits for value in shape.pattern))
 
 
 def bitwise(first: Shape, second: Shape, apply: Callable[[int, int], int]) -> Shape | None:

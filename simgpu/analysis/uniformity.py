@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simgpu.analysis import shapes
 from simgpu.analysis.graph import Branch, Graph, Switch
 from simgpu.analysis.liveness import live_in
-from simgpu.analysis.operands import read, registers_in, written
+from simgpu.analysis.operands import read, written
 from simgpu.analysis.pending import Pending, find_pending
 from simgpu.analysis.shapes import Shape
-from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, Register, Special, Symbol
+from simgpu.analysis.transfer import ShapeRules, lane_special
+from simgpu.ptx.syntax import Address, Instruction, Operand, Register, Special, Symbol
 from simgpu.report import Dim3
 
 _PER_LANE = frozenset({"atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"})
 _WHOLE_WARP = frozenset({"vote", "activemask", "redux"})
-_LANE_SPECIALS = frozenset({"laneid", "lanemask_eq", "lanemask_le", "lanemask_lt", "lanemask_ge", "lanemask_gt"})
 _SPACES = frozenset({"global", "shared", "local", "const", "param"})
-_BITWISE: dict[str, Callable[[int, int], int]] = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ class Uniformity:
     """
 
     graph: Graph
-    block_size: Dim3
+    rules: ShapeRules
     pending: Pending
     divergent_blocks: frozenset[int]
     vectors: frozenset[int]
@@ -56,23 +54,25 @@ class Uniformity:
 
     def shape(self, operand: Operand) -> Shape | None:
         """Return the shape of an operand's value, if it has one."""
-        return operand_shape(operand, self.shapes, self.block_size)
+        return self.rules.operand(operand, self.shapes)
 
 
-def analyse(graph: Graph, block_size: Dim3, private: PrivateMemory) -> Uniformity:
+def analyse(graph: Graph, block_size: Dim3, private: PrivateMemory, offsets: Mapping[str, int]) -> Uniformity:
     """Find the uniform registers of a function.
 
-    `private` tells which loads give each lane its own value though the addresses are equal.
+    `private` tells which loads give each lane its own value though the addresses are equal; `offsets` are the known
+    addresses of shared variables.
     """
     live = live_in(graph)
     pinned: frozenset[int] = frozenset()
+    rules = ShapeRules(block_size, offsets)
     while True:
         search = _Search(graph, pinned, private)
         divergent, pending, blended = search.settle(live)
-        found = _find_shapes(graph, block_size, search.vectors, blended)
+        found = _find_shapes(graph, rules, search.vectors, blended)
         even = frozenset(index for index in search.vectors if _even(found.get(index)))
         if not even:
-            return Uniformity(graph, block_size, pending, divergent, frozenset(search.vectors), found, blended)
+            return Uniformity(graph, rules, pending, divergent, frozenset(search.vectors), found, blended)
         pinned |= even
 
 
@@ -143,7 +143,7 @@ class _Search:
             return True
         if base == "shfl":
             return True
-        if any(isinstance(operand, Special) and _lane_special(operand.name) for operand in instruction.operands):
+        if any(isinstance(operand, Special) and lane_special(operand.name) for operand in instruction.operands):
             return True
         return any(register.index in self.vectors for register in read(instruction))
 
@@ -159,10 +159,6 @@ class _Search:
         return not spaces and self._private.generic
 
 
-def _lane_special(name: str) -> bool:
-    return name in _LANE_SPECIALS or name.startswith("tid")
-
-
 def _union(live: dict[int, int], blocks: int) -> int:
     total = 0
     while blocks:
@@ -172,144 +168,48 @@ def _union(live: dict[int, int], blocks: int) -> int:
     return total
 
 
-def _find_shapes(graph: Graph, block_size: Dim3, vectors: set[int], blended: dict[int, int]) -> dict[int, Shape | None]:
+_ROUNDS = 40
+
+
+def _find_shapes(
+    graph: Graph, rules: ShapeRules, vectors: set[int], blended: dict[int, int]
+) -> dict[int, Shape | None]:
     """Compute shapes optimistically: a register has none yet, then what its definitions agree on."""
     found: dict[int, Shape | None] = {}
     for _ in range(_ROUNDS):
         changed = False
         for index in graph.order:
-            keep = blended[index]
             for instruction in graph.blocks[index].instructions:
                 for register in written(instruction):
-                    changed |= _update(found, instruction, register, vectors, keep, block_size)
+                    new = _defined(found, instruction, register, rules, vectors, blended[index])
+                    if new is not _UNKNOWN and (register.index not in found or found[register.index] != new):
+                        found[register.index] = new
+                        changed = True
         if not changed:
             return found
     return {index: None if index in vectors else shapes.UNIFORM for index in found}
 
 
-_ROUNDS = 40
+_UNKNOWN = Shape(None, -1)
+"""Stands for a shape that cannot be computed yet, since a source has none so far."""
 
 
-def _update(
+def _defined(
     found: dict[int, Shape | None],
     instruction: Instruction,
     register: Register,
+    rules: ShapeRules,
     vectors: set[int],
     keep: int,
-    block_size: Dim3,
-) -> bool:
+) -> Shape | None:
+    """Return a register's shape after one definition, joined with what the others gave."""
     number = register.index
-    blends = keep >> number & 1 or instruction.predicate is not None
-    if any(source.index not in found for source in read(instruction)) and number not in found:
-        return False
-    new = result_shape(instruction, found, block_size)
+    if number not in found and any(source.index not in found for source in read(instruction)):
+        return _UNKNOWN
+    blends = bool(keep >> number & 1) or instruction.predicate is not None
+    new = rules.result(instruction, found)
     if number not in vectors:
         new = new if new is not None and new.uniform and not blends else shapes.UNIFORM
     elif blends:
         new = None
-    if number in found:
-        new = shapes.join(found[number], new)
-        if new == found[number]:
-            return False
-    found[number] = new
-    return True
-
-
-def operand_shape(operand: Operand, found: dict[int, Shape | None], block_size: Dim3) -> Shape | None:
-    """Return the shape of an operand, given those of the registers."""
-    if isinstance(operand, Register):
-        return found.get(operand.index)
-    if isinstance(operand, Immediate):
-        return shapes.known(operand.value)
-    if isinstance(operand, Symbol):
-        return shapes.Shape(None, 1)
-    if isinstance(operand, Special):
-        return _special_shape(operand.name, block_size)
-    return None
-
-
-def _special_shape(name: str, block_size: Dim3) -> Shape | None:
-    base, _, axis = name.partition(".")
-    if base == "tid":
-        return shapes.thread_shape(axis, block_size)
-    if base == "ntid":
-        return shapes.known(block_size["xyz".index(axis)])
-    if name == "laneid":
-        return shapes.known(0, tuple(range(shapes.WARP)))
-    return None if _lane_special(name) else shapes.UNIFORM
-
-
-def result_shape(instruction: Instruction, found: dict[int, Shape | None], block_size: Dim3) -> Shape | None:
-    """Return the shape of what an instruction writes; None where nothing is known."""
-    sources = [operand_shape(operand, found, block_size) for operand in instruction.operands[1:]]
-    base = instruction.base
-    if base in {"mov", "cvta"} and len(sources) == 1 and not _packs(instruction):
-        return sources[0]
-    if "f" in instruction.modifiers[-1][:1] or None in sources or not sources:
-        return None
-    given = [source for source in sources if source is not None]
-    if base in {"mul", "mad"}:
-        return _product(instruction, given)
-    if base == "cvt":
-        return _widened(instruction, given[0])
-    return _integer_result(base, instruction, given)
-
-
-def _packs(instruction: Instruction) -> bool:
-    return len(registers_in(instruction.operands[0])) != 1 or not isinstance(
-        instruction.operands[1], Register | Immediate | Special | Symbol
-    )
-
-
-def _integer_result(base: str, instruction: Instruction, given: list[Shape]) -> Shape | None:
-    if base == "add" and len(given) == 2:  # noqa: PLR2004 - two sources
-        return shapes.add(given[0], given[1])
-    if base == "sub":
-        return shapes.subtract(given[0], given[1])
-    if base == "shl" and given[1].constant is not None and 0 <= given[1].constant < shapes.WARP:
-        return shapes.multiply(given[0], shapes.known(1 << given[1].constant))
-    if base == "shr":
-        return shapes.shift_right(given[0], given[1])
-    if base in _BITWISE:
-        return shapes.bitwise(given[0], given[1], _BITWISE[base])
-    if base in {"div", "rem"}:
-        return _divided(base, given)
-    return None
-
-
-def _divided(base: str, given: list[Shape]) -> Shape | None:
-    divisor = given[1].constant
-    if divisor is None or divisor <= 0 or divisor & divisor - 1:
-        return None
-    if base == "div":
-        return shapes.shift_right(given[0], shapes.known(divisor.bit_length() - 1))
-    return shapes.bitwise(given[0], shapes.known(divisor - 1), operator.and_)
-
-
-def _product(instruction: Instruction, given: list[Shape]) -> Shape | None:
-    if "hi" in instruction.modifiers:
-        return None
-    product = shapes.multiply(given[0], given[1])
-    if product is None:
-        return None
-    if "wide" in instruction.modifiers:
-        product = _marked(product, given[:2])
-    return shapes.add(product, given[2]) if instruction.base == "mad" else product
-
-
-def _marked(shape: Shape, sources: list[Shape]) -> Shape | None:
-    """Mark a widened shape; a base that is not known may have been near the narrow type's end."""
-    if all(source.base is not None for source in sources):
-        return shape if all(0 <= min(source.pattern) for source in sources) else None
-    if shape.uniform:
-        return shape
-    return Shape(shape.base, shape.align, shape.pattern, wrapped=True)
-
-
-def _widened(instruction: Instruction, source: Shape) -> Shape | None:
-    wide, narrow = (modifier for modifier in instruction.modifiers[-2:])
-    if not (wide[0] in "us" and narrow[0] in "us"):
-        return None
-    if int(wide[1:]) < int(narrow[1:]):
-        return Shape(None, source.align, source.pattern) if int(wide[1:]) >= shapes.WARP else None
-    return _marked(source, [source])
+    return shapes.join(found[number], new) if number in found else new

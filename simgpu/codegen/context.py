@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simgpu.analysis.shapes import Shape
+from simgpu.analysis.shapes import Shape, add, known
 from simgpu.analysis.uniformity import Uniformity
 from simgpu.codegen.program import Program
 from simgpu.codegen.values import ELEMENT_BITS, WARP, Emitter, Value, constant, pattern
@@ -59,6 +59,8 @@ class Context:
         """The predicate of a pure predicated instruction; results keep their old values where it is false."""
         self.keep = 0
         """Registers whose writes must keep the values of lanes outside the mask."""
+        self.fields: dict[str, str] = {}
+        """The entry block's loads of the worker's fields, by the name of the value."""
         self.locations: dict[str, Value] = {}
         """Pointers to `.param` variables."""
 
@@ -197,9 +199,14 @@ class Context:
     # Names
 
     def field(self, name: str, element: str, index: int = 0) -> Value:
-        """Load a field of the worker's state."""
-        pointer = self.e.address(self.worker, state.offset(name) + index * ELEMENT_BITS[element] // 8)
-        return self.e.load(pointer, element)
+        """Return a field of the worker's state that no instruction changes; it is loaded once, at entry."""
+        value = Value(f"%w.{name}.{index}", element, 1)
+        place = state.offset(name) + index * ELEMENT_BITS[element] // 8
+        self.fields[value.text] = (
+            f"  {value.text}.p = getelementptr i8, ptr %w, i64 {place}\n"
+            f"  {value.text} = load {element}, ptr {value.text}.p"
+        )
+        return value
 
     def symbol_address(self, symbol: Symbol) -> Value:
         """Return a variable's address in its own state space, as 64 bits."""
@@ -242,7 +249,10 @@ class Context:
 
     def shape(self, operand: Operand) -> Shape | None:
         """Return what is known of an operand across lanes."""
-        return self.uniformity.shape(operand.base if isinstance(operand, Address) else operand)
+        if not isinstance(operand, Address):
+            return self.uniformity.shape(operand)
+        shape = self.uniformity.shape(operand.base)
+        return None if shape is None else add(shape, known(operand.offset))
 
     # Special registers
 

@@ -21,7 +21,7 @@ class FunctionCode:
         self._program = program
         self._function = function
         self._graph: Graph = build_graph(function)
-        uniformity = analyse(self._graph, program.variant.block, _private_memory(program, function))
+        uniformity = analyse(self._graph, program.variant.block, _private_memory(program, function), program.shared)
         self.context = Context(program, function, uniformity)
         self._pending = uniformity.pending
         self._divergent = uniformity.divergent_blocks
@@ -35,7 +35,8 @@ class FunctionCode:
             self._block(self._graph.blocks[index])
         while self._unwritten:
             self._write_dispatcher(self._unwritten.pop())
-        body = "\n".join(self.context.e.lines)
+        lines = self.context.e.lines
+        body = "\n".join([lines[0], *self.context.fields.values(), *lines[1:]])
         return f"{self._signature()} #0 {{\n{body}\n}}\n"
 
     def _signature(self) -> str:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from simgpu.analysis.shapes import Shape
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant, pattern
-from simgpu.ptx.syntax import Address, Instruction, Space
+from simgpu.ptx.syntax import Address, Instruction, Register, Space
 
 SPACE_CODES = {Space.GLOBAL: 0, Space.CONST: 0, Space.SHARED: 1, Space.LOCAL: 2, Space.GENERIC: 3}
+_SHARED_BITS = 32
 _FEW_WORDS = 4
 _PERMUTED_SPAN = 64
 
@@ -32,6 +33,18 @@ class Access:
     address: Value
     shape: Shape | None
     site: int
+    wide: bool
+    """Whether the address comes from a 64-bit register."""
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the address is known to be a multiple of the access' size."""
+        shape = self.shape
+        if self.size == 1:
+            return True
+        return (
+            shape is not None and shape.align % self.size == 0 and all(step % self.size == 0 for step in shape.pattern)
+        )
 
     @property
     def element_bytes(self) -> int:
@@ -54,7 +67,8 @@ def open_access(c: Context, i: Instruction, operand: Address, space: Space, elem
         address, shape = c.e.splat(address), None
     elif shape is not None and shape.uniform and not shape.wrapped:
         address = c.e.extract(address, 0)
-    return Access(i, space, element, count, address, shape, site)
+    wide = not isinstance(operand.base, Register) or operand.base.type.bits > _SHARED_BITS
+    return Access(i, space, element, count, address, shape, site, wide)
 
 
 def uniform_pointer(c: Context, access: Access) -> Value:
@@ -94,16 +108,17 @@ def _pointer(c: Context, host: Value) -> Value:
 
 def _in_bounds(c: Context, access: Access, first: Value, span: int) -> Value:
     """Test that `span` bytes from a scalar address lie within known bounds, and the address' alignment."""
-    end = c.e.number("add", first, span)
     if access.space is Space.SHARED:
         limit = c.field("shared_size", "i64")
-        below = c.e.compare("icmp ule", end, limit)
-        inside = c.e.binary("and", below, c.e.compare("icmp ult", first, limit))
+        # Shared addresses are 32 bits wide in practice; a signed test also fails where the limit is below the span.
+        low = c.e.compare("icmp sle", first, c.e.number("sub", limit, span))
+        inside = c.e.binary("and", low, c.e.compare("icmp sge", first, constant("i64", 0))) if access.wide else low
     else:
+        end = c.e.number("add", first, span)
         cache = c.e.address(c.field("cache", "ptr"), 16 * access.site)
         low, high = c.e.load(cache, "i64"), c.e.load(c.e.address(cache, 8), "i64")
         inside = c.e.binary("and", c.e.compare("icmp uge", first, low), c.e.compare("icmp ule", end, high))
-    if access.size == 1:
+    if access.aligned:
         return inside
     odd = c.e.number("and", first, access.size - 1)
     return c.e.binary("and", inside, c.e.compare("icmp eq", odd, constant("i64", 0)))
