@@ -39,16 +39,18 @@ def cuda_include() -> Path:
     raise StandInBuildError("no CUDA headers: install cuda-toolkit[cudart]==13.0.*")
 
 
-def _content_key(compiler: str, sources: list[Path]) -> str:
+def _content_key(compiler: str, folder: Path, include: Path) -> str:
+    """Hash the compiler, its flags, the sources, and the headers that lay out what programs pass."""
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
     digest = hashlib.sha256(repr((version, _FLAGS)).encode())
-    for source in sources:
+    sources = sorted(one for one in folder.iterdir() if one.is_file())
+    for source in (*sources, include / "cuda_runtime_api.h", include / "driver_types.h"):
         digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()[:32]
 
 
-def _compile(compiler: str, folder: Path, output: Path) -> None:
-    command = [compiler, *_FLAGS, f"-I{cuda_include()}", *sorted(str(one) for one in folder.glob("*.cpp"))]
+def _compile(compiler: str, folder: Path, include: Path, output: Path) -> None:
+    command = [compiler, *_FLAGS, f"-I{include}", *sorted(str(one) for one in folder.glob("*.cpp"))]
     command += [f"-Wl,--version-script={folder / 'exports.map'}", "-o", str(output)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -73,15 +75,15 @@ def build_standin(cache: Path | None = None) -> Path:
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         raise StandInBuildError("no C++ compiler: install g++, or name one in CXX")
+    include = cuda_include()
     cache = cache or Path(platformdirs.user_cache_dir("kernelwright")) / "cudart"
     with resources.as_file(resources.files("simgpu.cudart").joinpath("native")) as folder:
-        folder_key = _content_key(compiler, sorted(one for one in folder.iterdir() if one.is_file()))
-        library = cache / folder_key / LIBRARY_NAME
+        library = cache / _content_key(compiler, folder, include) / LIBRARY_NAME
         if library.is_file():
             return library
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
             output = Path(scratch) / LIBRARY_NAME
-            _compile(compiler, folder, output)
+            _compile(compiler, folder, include, output)
             output.replace(library)
     return library
