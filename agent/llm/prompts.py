@@ -81,4 +81,4 @@ def clip(text: str, length: int = 4000) -> str:
 
 def figure(value: float) -> str:
     """Return a count as a person writes it: `131,072`; fractions keep three digits."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.3g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
