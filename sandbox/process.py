@@ -21,8 +21,10 @@ from sandbox.values import ExitState, Limits
 from tasks.errors import InfraError
 
 _TICK_SECONDS = 0.05
-_WARDEN_SECONDS = 5.0
-"""How long a tree may take to end after it was told to."""
+_WARDEN_SECONDS = 30.0
+"""How long a tree may take to end after it was told to; a busy machine is slow to reap."""
+_CLOSING_SECONDS = 3.0
+"""How long a process that closed its channel may take to end by itself."""
 _OUTPUT_BYTES = 64 << 10
 """What is kept of each output stream: its end."""
 
@@ -155,7 +157,7 @@ class HeldProcess:
     def end_of(self) -> str:
         """Describe how a process that is gone, or about to go, ended."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_WARDEN_SECONDS)
+            self._process.wait(_CLOSING_SECONDS)
         code = self._process.returncode
         if code is None:
             return "it closed its channel and stayed"

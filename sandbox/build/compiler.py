@@ -47,9 +47,11 @@ class Compiler:
             try:
                 return process.wait(self._limits.wall_seconds)
             except ProcessFailedError as error:
-                kind = BuildErrorKind.TIMEOUT if error.state is ExitState.TIMEOUT else BuildErrorKind.OTHER
-                message = f"the compiler was stopped: {error.message} ({self._limits.wall_seconds:g} s)"
-                raise BuildError(kind, message, process.output) from error
+                if error.state is ExitState.TIMEOUT:
+                    late = f"the compilation did not end within {self._limits.wall_seconds:g} s"
+                    raise BuildError(BuildErrorKind.TIMEOUT, late, process.output) from error
+                stopped = f"the compiler was stopped: {error.message}"
+                raise BuildError(BuildErrorKind.OTHER, stopped, process.output) from error
 
 
 def nvcc_flags(arch: str) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from sandbox.build.compiler import Compiler
 from sandbox.build.cuda import only_source
 from sandbox.build.diagnosis import build_error, kernel_resources
-from sandbox.launch.spec import SPEC_FILE, LaunchSpec, parse_launch_spec
 from sandbox.build.record import Artefacts
+from sandbox.launch.spec import SPEC_FILE, LaunchSpec, parse_launch_spec
 from sandbox.values import BuildError, BuildErrorKind, Candidate
 
 PTX = "candidate.ptx"

@@ -12,9 +12,9 @@ import time
 from dataclasses import replace
 
 from sandbox.channel import Message, receive, send
-from sandbox.child.program import Program
+from sandbox.child.program import LoadError, Program
 from sandbox.protocol import CallRequest, CandidateConfig, CandidateReply, CandidateRequest
-from sandbox.values import DeviceKind, Execution, ExitState
+from sandbox.values import DeviceKind, Execution
 
 
 def _load(config: CandidateConfig) -> Program:
@@ -68,9 +68,8 @@ def serve(config: CandidateConfig, end: socket.socket) -> None:
         if program is None:
             try:
                 program = _load(config)
-            except OSError as error:
-                # The dynamic loader: a symbol that only a real runtime has, for instance.
-                program = Execution(state=ExitState.LAUNCH_ERROR, message=f"the library cannot be loaded: {error}")
+            except LoadError as error:
+                program = Execution(state=error.state, message=error.message)
         execution = program if isinstance(program, Execution) else _run(program, request, message)
         send(end, _reply(request, execution))
 

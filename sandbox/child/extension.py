@@ -11,6 +11,7 @@ import tvm_ffi
 from sandbox.child.card import Card
 from sandbox.child.dlpack import CUDA, TensorFactory, UnknownElementTypeError, dtype_of
 from sandbox.child.host import CardLog, HostError, HostRun
+from sandbox.child.library import load_entry
 from sandbox.protocol import CandidateConfig
 from sandbox.values import Tensor
 from simgpu import LaunchOptions
@@ -39,12 +40,13 @@ class ExtensionHost:
         self._factory = TensorFactory(self._allocate, self._free)
         self._factory.install()
         library = config.folder / (config.library or "")
-        self._module = tvm_ffi.load_module(str(library))
-        self._function = self._module.get_function(config.entry)
+        self._function = load_entry(library, config.entry)
+        self._failures: list[str] = []
 
     def run(self, arguments: Sequence[Tensor], options: LaunchOptions) -> HostRun:
         """Copy the arguments to new addresses, call the entry, copy the results back."""
         self._runtime.reset()
+        self._failures.clear()
         self._runtime.timeline.record(self._start, 0)
         self._runtime.options = options
         try:
@@ -61,9 +63,9 @@ class ExtensionHost:
                 for address, argument in zip(addresses, arguments, strict=True)
             )
         except Exception as error:  # noqa: BLE001 -- TVM FFI raises whatever class the host code names
-            self._runtime.raise_failure()
+            self._note_failure()
             return HostRun(error=error)
-        self._runtime.raise_failure()
+        self._note_failure()
         return HostRun(outputs=outputs, arguments_after=after)
 
     def log(self) -> CardLog:
@@ -74,11 +76,18 @@ class ExtensionHost:
             launches=tuple(runtime.launches),
             diagnostics=tuple(runtime.diagnostics),
             refusals=tuple(runtime.refusals),
-            missing=tuple(runtime.missing),
+            missing=(*runtime.missing, *self._failures),
             # The default stream waits for every blocking stream, so its clock covers copies and fills too. Kernels
             # on non-blocking streams would escape it; they are counted one after the other.
             microseconds=max(busy, self._default_stream_us()),
         )
+
+    def _note_failure(self) -> None:
+        """Write down a fault of the simulator itself: no verdict is possible then, and it is not the candidate's."""
+        try:
+            self._runtime.raise_failure()
+        except Exception as error:  # noqa: BLE001 -- whatever went wrong inside the simulator
+            self._failures.append(f"the simulator failed: {error!r}")
 
     def _default_stream_us(self) -> float:
         timeline = self._runtime.timeline

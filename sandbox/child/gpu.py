@@ -11,9 +11,10 @@ import torch
 import tvm_ffi
 from cuda.bindings import driver
 
+from sandbox.child.library import load_entry
+from sandbox.child.reference import from_torch, to_torch
 from sandbox.launch.expressions import ExpressionError
 from sandbox.launch.spec import SPEC_FILE, InputShape, PlannedBuffer, PlannedLaunch, parse_launch_spec
-from sandbox.child.reference import from_torch, to_torch
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
 from sandbox.toolchain import cuda_root
 from sandbox.values import Execution, ExitState, Language, Tensor
@@ -102,8 +103,7 @@ def _concluded(work: Callable[[], Execution]) -> Execution:
 
 def _extension(config: CandidateConfig) -> Entry:
     ctypes.CDLL(str(cuda_root() / "lib" / "libcudart.so.13"), mode=ctypes.RTLD_GLOBAL)
-    module = tvm_ffi.load_module(str(config.folder / (config.library or "")))
-    function = module.get_function(config.entry)
+    function = load_entry(config.folder / (config.library or ""), config.entry)
 
     def entry(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         result = function(*tensors)

@@ -6,7 +6,24 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sandbox.protocol import BenchRequest, CallRequest
-from sandbox.values import Execution, Tensor
+from sandbox.values import Execution, ExitState, Tensor
+
+
+class LoadError(Exception):
+    """The candidate cannot be loaded.
+
+    Parameters
+    ----------
+    state
+        What that makes of every call.
+    message
+        Why.
+    """
+
+    def __init__(self, state: ExitState, message: str) -> None:
+        super().__init__(message)
+        self.state = state
+        self.message = message
 
 
 class Program(Protocol):

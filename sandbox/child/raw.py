@@ -6,6 +6,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from sandbox.child.card import Card
+from sandbox.child.host import CardLog, HostError, HostRun
 from sandbox.launch.expressions import ExpressionError
 from sandbox.launch.spec import (
     SPEC_FILE,
@@ -16,8 +18,6 @@ from sandbox.launch.spec import (
     PlannedScalar,
     parse_launch_spec,
 )
-from sandbox.child.card import Card
-from sandbox.child.host import CardLog, HostError, HostRun
 from sandbox.protocol import CandidateConfig
 from sandbox.values import Tensor
 from simgpu import Kernel, LaunchOptions, launch, load_module

@@ -10,11 +10,12 @@ from pathlib import Path
 from sandbox.child.card import Card
 from sandbox.child.extension import ExtensionHost
 from sandbox.child.host import CardLog, Host
+from sandbox.child.program import LoadError
 from sandbox.child.raw import RawHost
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
 from sandbox.values import Diagnostic, Execution, ExitState, Language, Launch, Tensor
 from simgpu import LaunchOptions
-from simgpu.errors import OutOfDeviceMemoryError, PtxSyntaxError, UnsupportedError
+from simgpu.errors import OutOfDeviceMemoryError, PtxSyntaxError, SimgpuError, UnsupportedError
 from simgpu.report import Counters, DiagnosticKind, LaunchReport
 from simgpu.report import Diagnostic as SeenDiagnostic
 from simgpu.specs import device_spec
@@ -24,12 +25,26 @@ SAMPLED_BLOCKS = 64
 
 _SHOWN_DIAGNOSTICS = 20
 
+_INSTRUCTION_BUDGET = 1_000_000_000
+"""Warp instructions of one warp before its kernel counts as endless."""
+
 
 def load_simulated(config: CandidateConfig) -> SimulatedProgram:
-    """Load a build onto a simulated card of its own."""
+    """Load a build onto a simulated card of its own.
+
+    Raises
+    ------
+    LoadError
+        The simulator lacks something that its PTX needs, or the library cannot be loaded.
+    """
     logging.disable(logging.CRITICAL)  # what the simulator logs is in its reports too
     card = Card(device_spec(config.device.model), config.memory_bytes)
-    host: Host = ExtensionHost(config, card) if config.language is Language.CUDA else RawHost(config, card)
+    try:
+        host: Host = ExtensionHost(config, card) if config.language is Language.CUDA else RawHost(config, card)
+    except OutOfDeviceMemoryError as error:
+        raise LoadError(ExitState.OUT_OF_MEMORY, str(error)) from error
+    except SimgpuError as error:
+        raise LoadError(ExitState.UNSUPPORTED, str(error)) from error
     return SimulatedProgram(host)
 
 
@@ -43,7 +58,12 @@ class SimulatedProgram:
         """Run once, every block."""
         return self._execute(
             arguments,
-            LaunchOptions(checks=request.checks, counters=request.counters, schedule_seed=request.schedule_seed),
+            LaunchOptions(
+                checks=request.checks,
+                counters=request.counters,
+                schedule_seed=request.schedule_seed,
+                instruction_budget=_INSTRUCTION_BUDGET,
+            ),
         )
 
     def bench(self, request: BenchRequest, argument_sets: Sequence[Sequence[Tensor]]) -> Execution:
@@ -53,11 +73,11 @@ class SimulatedProgram:
         every block is run.
         """
         del request  # a modelled time has no sampling error, so one run says all
-        sampled = self._execute(argument_sets[0], LaunchOptions(counters=True, sample_blocks=SAMPLED_BLOCKS))
+        sampled = self._execute(argument_sets[0], _counted(SAMPLED_BLOCKS))
         execution = (
             sampled
             if sampled.state in {ExitState.OK, ExitState.UNSUPPORTED, ExitState.OUT_OF_MEMORY}
-            else self._execute(argument_sets[0], LaunchOptions(counters=True))
+            else self._execute(argument_sets[0], _counted(None))
         )
         # A sample of the blocks leaves most of the outputs unwritten.
         return Execution(
@@ -81,6 +101,10 @@ class SimulatedProgram:
             launches=tuple(_launch(report) for report in log.launches),
             samples_us=(log.microseconds,) if options.counters and state is ExitState.OK else (),
         )
+
+
+def _counted(sample_blocks: int | None) -> LaunchOptions:
+    return LaunchOptions(counters=True, sample_blocks=sample_blocks, instruction_budget=_INSTRUCTION_BUDGET)
 
 
 _STATES = {

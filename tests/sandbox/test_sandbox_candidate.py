@@ -49,6 +49,13 @@ def misbehaving(extension, sources) -> Build:
     return extension((sources / "misbehave.cu").read_text())
 
 
+@pytest.fixture(scope="module")
+def session(misbehaving, settings):
+    """One session for the tests of single failures: after a crash it goes on with a fresh child."""
+    with open_candidate(misbehaving, H100, settings=settings) as opened:
+        yield opened
+
+
 def mode(number: int, size: int = 300) -> list[Tensor]:
     values = np.arange(size, dtype="f4")
     values[0] = number
@@ -111,9 +118,8 @@ def test_a_modelled_time_has_one_sample_and_counters(softmax_build, settings):
         assert launch.counters[name] == pytest.approx(counted.launches[0].counters[name], rel=0.02)
 
 
-def test_each_call_has_its_arguments_elsewhere(misbehaving, settings):
-    with open_candidate(misbehaving, H100, settings=settings) as session:
-        seen = [array(session.call(mode(14)).outputs[0])[0] for _ in range(8)]
+def test_each_call_has_its_arguments_elsewhere(session):
+    seen = [array(session.call(mode(14)).outputs[0])[0] for _ in range(8)]
     assert len(set(seen)) == len(seen)
 
 
@@ -133,19 +139,17 @@ def test_each_call_has_its_arguments_elsewhere(misbehaving, settings):
     ],
     ids=["segfault", "check", "bounds", "kernel-loop", "exit", "refused", "throw", "cpu", "memory", "undefined"],
 )
-def test_a_failure_is_a_state_and_the_next_call_works(misbehaving, settings, number, state, said):
-    with open_candidate(misbehaving, H100, settings=settings) as session:
-        failed = session.call(mode(number))
-        assert (failed.state, said in failed.message) == (state, True), failed
-        assert failed.outputs == ()
-        after = session.call(mode(0))
-        assert after.state is ExitState.OK
-        assert bytes(after.outputs[0].data) == bytes(mode(0)[0].data)
+def test_a_failure_is_a_state_and_the_next_call_works(session, number, state, said):
+    failed = session.call(mode(number))
+    assert (failed.state, said in failed.message) == (state, True), failed
+    assert failed.outputs == ()
+    after = session.call(mode(0))
+    assert after.state is ExitState.OK
+    assert bytes(after.outputs[0].data) == bytes(mode(0)[0].data)
 
 
-def test_an_access_out_of_bounds_is_placed_even_when_the_host_ignores_it(misbehaving, settings):
-    with open_candidate(misbehaving, H100, settings=settings) as session:
-        execution = session.call(mode(6))
+def test_an_access_out_of_bounds_is_placed_even_when_the_host_ignores_it(session):
+    execution = session.call(mode(6))
     first = execution.diagnostics[0]
     assert first.kind == "out_of_bounds"
     assert "beyond" in first.kernel
@@ -159,7 +163,7 @@ def test_an_access_out_of_bounds_is_placed_even_when_the_host_ignores_it(misbeha
     [(1, 4, ExitState.TIMEOUT), (3, 30, ExitState.OUT_OF_MEMORY), (4, 4, ExitState.TIMEOUT)],
     ids=["host-loop", "hoard", "forks"],
 )
-def test_a_runaway_host_is_ended_and_nothing_is_left(misbehaving, settings, choice, number, seconds, state):
+def test_a_runaway_host_is_ended_and_nothing_is_left(misbehaving, settings, choice, number, seconds, state):  # noqa: PLR0917
     own = SandboxSettings(cache_dir=settings.cache_dir, isolation=choice)
     with open_candidate(
         misbehaving, H100, limits=Limits(wall_seconds=seconds, memory_bytes=1 << 30), settings=own
@@ -169,30 +173,26 @@ def test_a_runaway_host_is_ended_and_nothing_is_left(misbehaving, settings, choi
         assert found.stdout == b""
 
 
-def test_no_launch_is_no_launch(misbehaving, settings):
-    with open_candidate(misbehaving, H100, settings=settings) as session:
-        execution = session.call(mode(13))
+def test_no_launch_is_no_launch(session):
+    execution = session.call(mode(13))
     assert execution.state is ExitState.OK
     assert execution.launches == ()
     assert not array(execution.outputs[0]).any()
     assert not array(execution.arguments_after[0]).any()
 
 
-def test_arguments_come_back_only_when_asked_for(misbehaving, settings):
-    with open_candidate(misbehaving, H100, settings=settings) as session:
-        assert session.call(mode(0), return_arguments=False).arguments_after == ()
+def test_arguments_come_back_only_when_asked_for(session):
+    assert session.call(mode(0), return_arguments=False).arguments_after == ()
 
 
-def test_noise_on_standard_output_is_kept_apart(misbehaving, settings):
-    with open_candidate(misbehaving, H100, settings=settings) as session:
-        assert session.call(mode(15)).state is ExitState.OK
-        assert len(session.output) <= 128 << 10
+def test_noise_on_standard_output_is_kept_apart(session):
+    assert session.call(mode(15)).state is ExitState.OK
+    assert len(session.output) <= 128 << 10
 
 
-def test_memory_that_nothing_wrote_is_not_last_calls_result(misbehaving, settings):
-    with open_candidate(misbehaving, H100, settings=settings) as session:
-        session.call(mode(0))
-        stale = session.call(mode(16))
+def test_memory_that_nothing_wrote_is_not_last_calls_result(session):
+    session.call(mode(0))
+    stale = session.call(mode(16))
     tail = array(stale.outputs[0])[32:]
     assert not np.array_equal(tail, np.arange(32, 300, dtype="f4"))
 
