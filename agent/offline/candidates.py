@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from agent.offline.emit import Program
@@ -21,6 +21,10 @@ from agent.offline.terms import TermKind, stride_of
 
 Schedules = tuple[Schedule, ...]
 _WARP = 32
+_REGISTERS = 65536
+"""Of one multiprocessor."""
+_HIDING_WARPS = 16
+"""Warps with independent arithmetic that keep a multiprocessor busy."""
 _LONGEST_CACHED = 16384
 """Elements of a row that the registers of one block hold."""
 
@@ -29,8 +33,8 @@ _LONGEST_CACHED = 16384
 class Target:
     """What schedules are chosen for."""
 
-    typical: int
-    """Traced set of sizes that stands for the benchmark."""
+    benchmarks: tuple[int, ...]
+    """Traced sets of sizes that are timed, the one with the most data first."""
     multiprocessors: int
     """Of the device."""
 
@@ -44,11 +48,11 @@ class Extent:
     batches: int
 
 
-def extent_of(stage: Stage, typical: int) -> Extent:
+def extent_of(stage: Stage, traced: int) -> Extent:
     """Return a stage's sizes at one traced set."""
 
     def at(sizes: tuple[Size, ...]) -> int:
-        return product(sizes, len(sizes[0].values)).values[typical] if sizes else 1
+        return product(sizes, len(sizes[0].values)).values[traced] if sizes else 1
 
     rows, columns, batch = (tuple(d.extent for d in group) for group in (stage.rows, stage.columns, stage.batch))
     return Extent(at(rows), at(columns), at(batch))
@@ -60,7 +64,7 @@ def ranked(program: Program, target: Target, limit: int = 64) -> list[Schedules]
     The first takes every stage's best guess; the next vary one stage at a time, the costliest stage first.
     """
     options = [list(stage_options(stage, target)) for stage in program.stages]
-    order = sorted(range(len(options)), key=lambda i: -_weight(program.stages[i], target.typical))
+    order = sorted(range(len(options)), key=lambda i: -_weight(program.stages[i], target.benchmarks[0]))
     best = tuple(option[0] for option in options)
     result = [best]
     for rank in range(1, max(len(option) for option in options)):
@@ -72,16 +76,16 @@ def ranked(program: Program, target: Target, limit: int = 64) -> list[Schedules]
     return list(islice(dict.fromkeys(result), limit))
 
 
-def _weight(stage: Stage, typical: int) -> int:
-    extent = extent_of(stage, typical)
+def _weight(stage: Stage, traced: int) -> int:
+    extent = extent_of(stage, traced)
     inner = stage.product.inner if stage.product is not None else ()
-    depth = product(tuple(d.extent for d in inner), len(inner[0].extent.values)).values[typical] if inner else 1
+    depth = product(tuple(d.extent for d in inner), len(inner[0].extent.values)).values[traced] if inner else 1
     return extent.rows * extent.columns * extent.batches * depth
 
 
 def stage_options(stage: Stage, target: Target) -> Iterator[Schedule]:
     """Yield one stage's schedules, best guess first."""
-    extent = extent_of(stage, target.typical)
+    extent = extent_of(stage, target.benchmarks[0])
     match stage.kind:
         case StageKind.POINTWISE:
             yield from _pointwise(extent)
@@ -90,15 +94,22 @@ def stage_options(stage: Stage, target: Target) -> Iterator[Schedule]:
         case StageKind.MATMUL:
             yield from _matmul(extent, target)
         case StageKind.ROW:
-            yield from _row(extent) if _lies_along_row(stage) else _serial()
+            yield from _row(_columns(stage, target)) if _lies_along_row(stage) else _serial()
 
 
-def is_useful(stage: Stage, schedule: Schedule, typical: int) -> bool:
-    """Whether a schedule's settings all matter at the benchmark's sizes."""
-    columns = extent_of(stage, typical).columns
-    if not isinstance(schedule, RowSchedule) or schedule.items == 0:
+def is_useful(stage: Stage, schedule: Schedule, target: Target) -> bool:
+    """Whether a schedule's settings all matter at the sizes that are timed."""
+    if not isinstance(schedule, RowSchedule):
         return True
-    return columns <= schedule.capacity < max(4 * columns, 2 * _WARP)
+    columns = _columns(stage, target)
+    longer = max(columns) > schedule.capacity
+    cached = schedule.items == 0 or any(n <= schedule.capacity < max(4 * n, 2 * _WARP) for n in columns)
+    return cached and (longer or schedule.shared == 0)
+
+
+def _columns(stage: Stage, target: Target) -> tuple[int, ...]:
+    """Return the row lengths that are timed, the one with the most data first."""
+    return tuple(dict.fromkeys(extent_of(stage, traced).columns for traced in target.benchmarks))
 
 
 def _lies_along_row(stage: Stage) -> bool:
@@ -137,64 +148,75 @@ def _serial() -> Iterator[Schedule]:
 
 def _matmul(extent: Extent, target: Target) -> Iterator[Schedule]:
     tiles = (
-        MatmulSchedule(128, 128, 16, 8, 8, 4, 2),
-        MatmulSchedule(128, 64, 16, 8, 4, 4, 2),
-        MatmulSchedule(64, 64, 16, 4, 4, 4, 2),
         MatmulSchedule(128, 128, 8, 8, 8, 4, 2),
-        MatmulSchedule(64, 128, 16, 4, 8, 4, 2),
+        MatmulSchedule(128, 128, 16, 8, 8, 4, 2),
+        MatmulSchedule(128, 64, 8, 8, 4, 4, 2),
+        MatmulSchedule(64, 128, 8, 4, 8, 4, 2),
+        MatmulSchedule(64, 64, 8, 4, 4, 4, 2),
+        MatmulSchedule(64, 64, 16, 4, 4, 4, 2),
+        MatmulSchedule(64, 32, 16, 4, 4, 4, 2),
         MatmulSchedule(32, 32, 32, 4, 4, 4, 2),
-        MatmulSchedule(128, 128, 16, 8, 8, 4, 1),
-        MatmulSchedule(64, 64, 16, 8, 8, 4, 2),
+        MatmulSchedule(128, 128, 8, 8, 8, 4, 1),
+        MatmulSchedule(64, 64, 8, 4, 4, 4, 1),
     )
     legal = [tile for tile in tiles if tile.is_legal()]
-    yield from sorted(legal, key=lambda tile: _waves(tile, extent, target))
+    yield from sorted(legal, key=lambda tile: _tile_cost(tile, extent, target))
 
 
-def _waves(tile: MatmulSchedule, extent: Extent, target: Target) -> float:
-    """Rough cost of a tile: rounds of blocks over the device, times the arithmetic and the traffic of one."""
+def _tile_cost(tile: MatmulSchedule, extent: Extent, target: Target) -> float:
+    """Rough time of a tile: the busiest multiprocessor's arithmetic, longer where too few warps hide its latency."""
     blocks = -(-extent.rows // tile.tile_m) * -(-extent.columns // tile.tile_n) * extent.batches
-    rounds = -(-blocks // target.multiprocessors)
-    work = tile.tile_m * tile.tile_n
-    traffic = 12 * (tile.tile_m + tile.tile_n)
-    micro = 1.0 + 4.0 / tile.thread_m + 4.0 / tile.thread_n
-    return rounds * (work + traffic) * micro
+    share = -(-blocks // target.multiprocessors)
+    registers = tile.thread_m * tile.thread_n + 4 * (tile.thread_m + tile.thread_n)
+    resident = max(1, _REGISTERS // (registers * tile.block))
+    warps = min(share, resident) * tile.block / _WARP
+    shared_reads = 1.0 + 1.0 / tile.thread_m + 1.0 / tile.thread_n
+    traffic = 1.0 + 8.0 / tile.tile_m + 8.0 / tile.tile_n
+    return share * tile.tile_m * tile.tile_n * shared_reads * traffic * max(1.0, _HIDING_WARPS / warps)
 
 
-def _row(extent: Extent) -> Iterator[Schedule]:
-    seen: set[Schedule] = set()
-    vector = 4 if extent.columns % 4 == 0 else 1
-    for schedule in _row_guesses(extent.columns, vector):
-        if schedule is not None and schedule not in seen and schedule.is_legal():
-            seen.add(schedule)
-            yield schedule
+def _row(columns: tuple[int, ...]) -> Iterator[Schedule]:
+    """Best guesses for rows of several lengths: registers for the short ones, shared memory for the others."""
+    vector = 4 if columns[0] % 4 == 0 else 1
+    cached = [n for n in columns if n <= _LONGEST_CACHED]
+    long = any(n > _LONGEST_CACHED for n in columns)
+    guesses: list[RowSchedule] = []
+    for guess in _cached_guesses(max(cached), vector) if cached else ():
+        guesses += _with_long_rows(guess) if long else [guess]
+    guesses += _uncached_guesses(vector)
+    legal = (guess for guess in dict.fromkeys(guesses) if guess.is_legal())
+    yield from legal
 
 
-def _row_guesses(columns: int, vector: int) -> Iterator[RowSchedule | None]:
+def _with_long_rows(schedule: RowSchedule) -> list[RowSchedule]:
+    return [replace(schedule, stream=stream, shared=shared) for stream, shared in ((1024, 1), (1024, 0), (512, 1))]
+
+
+def _uncached_guesses(vector: int) -> list[RowSchedule]:
+    ways = ((1024, 1), (1024, 0), (512, 1), (512, 0), (256, 0))
+    return [RowSchedule(_WARP, 1, vector, 0, stream, shared) for stream, shared in ways]
+
+
+def _cached_guesses(columns: int, vector: int) -> Iterator[RowSchedule]:
     if columns <= _WARP * vector:
         group = next((size for size in (8, 16, 32) if size * vector >= columns), _WARP)
-        yield _fitting(columns, vector, group, 256 // group)
+        yield from _fitting(columns, vector, group, 256 // group)
     if columns <= 1024:  # noqa: PLR2004 -- 32 values for each lane of a warp
-        yield _fitting(columns, vector, _WARP, 4)
-        yield _fitting(columns, vector, _WARP, 8)
-    per_thread = (16, 8, 32, 4)
-    for values in per_thread:
+        yield from _fitting(columns, vector, _WARP, 4)
+        yield from _fitting(columns, vector, _WARP, 8)
+    for values in (16, 8, 32, 4):
         group = next((size for size in (64, 128, 256, 512, 1024) if size * values >= columns), 1024)
-        yield _fitting(columns, vector, group, 1)
-    for stream in (1024, 512, 256):
-        yield RowSchedule(group=_WARP, rows=1, vector=vector, items=0, stream=stream)
-    yield _fitting(columns, vector, _WARP, 1)
-    yield _fitting(columns, 2, 256, 1)
+        yield from _fitting(columns, vector, group, 1)
+    yield from _fitting(columns, vector, _WARP, 1)
+    yield from _fitting(columns, 2, 256, 1)
 
 
-def _fitting(columns: int, vector: int, group: int, rows: int) -> RowSchedule | None:
-    """Return the schedule with just enough registers for a row, None when there is none."""
-    if columns > _LONGEST_CACHED:
-        return None
+def _fitting(columns: int, vector: int, group: int, rows: int) -> Iterator[RowSchedule]:
+    """Yield the schedule with just enough registers for a row, if there is one."""
     for items in (1, 2, 4, 8, 16):
         if group * vector * items >= columns:
-            rows = min(rows, 16)
-            return RowSchedule(group=group, rows=rows, vector=vector, items=items, stream=512)
-    return None
+            yield RowSchedule(group=group, rows=min(rows, 16), vector=vector, items=items)
+            return
 
 
 def same_kinds(schedules: Sequence[Schedule], program: Program, target: Target) -> bool:

@@ -12,8 +12,6 @@ from agent.offline.schedules import (
 )
 from agent.offline.stages import Stage
 
-_WARP = 32
-
 
 def describe(stage: Stage, schedule: Schedule) -> str:
     """Return one sentence about a stage and its schedule."""
@@ -46,14 +44,11 @@ def _work(stage: Stage) -> str:
 
 
 def _row(stage: Stage, schedule: RowSchedule) -> str:
+    longer = "stay in shared memory while they fit" if schedule.shared else "are read again for each pass"
     if schedule.items == 0:
-        return (
-            f"{_work(stage)}: one block of {schedule.stream} threads per row, which is read again for each pass, "
-            f"vectors of {schedule.vector}."
-        )
-    who = "one block" if schedule.group > _WARP else f"{schedule.group} threads"
+        return f"{_work(stage)}: {schedule.stream} threads per row, rows {longer}, vectors of {schedule.vector}."
     return (
-        f"{_work(stage)}: {who} per row ({schedule.group} threads, {schedule.rows} row(s) per block), rows of up to "
-        f"{schedule.capacity} elements kept in registers as vectors of {schedule.vector}; longer rows are read again "
-        f"by {schedule.stream} threads."
+        f"{_work(stage)}: {schedule.group} threads per row, {schedule.rows} row(s) per block, rows of up to "
+        f"{schedule.capacity} elements stay in registers, vectors of {schedule.vector}; longer rows {longer} "
+        f"({schedule.stream} threads)."
     )

@@ -76,6 +76,8 @@ class _Emitter:
         ops = {reduction.op for stage in self._program.stages for reduction in stage.reductions}
         features = {name for name in ("maximum", "minimum") if f"{name}(" in kernels}
         features |= {f"{op}imum" for op in ops & {"max", "min"}}
+        features |= {"shared"} if "largest_shared_memory()" in kernels else set()
+        features |= {"online"} if "online_add(" in kernels else set()
         tensors = [*self._graph.inputs, *(output.tensor for stage in self._program.stages for output in stage.outputs)]
         storage = list(dict.fromkeys(STORAGE_TYPE[self._graph.nodes[name].dtype] for name in tensors))
         return self._context.template("prelude.cu.jinja").render(

@@ -11,6 +11,17 @@ from agent.offline.terms import TermKind
 
 
 @dataclass(frozen=True, slots=True)
+class Online:
+    """A maximum and the sum of exponentials relative to it, found in one walk.
+
+    M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", 2018 (arXiv:1805.02867).
+    """
+
+    most: Reduction
+    total: Reduction
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One walk over the row: terms to compute for each element, then what is done with them."""
 
@@ -24,6 +35,7 @@ class Pass:
     """Values that are the same along the row, computed once before the walk."""
     reductions: tuple[Reduction, ...]
     outputs: tuple[Output, ...]
+    online: tuple[Online, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,8 @@ class RowProgram:
     """Every pass, and the per-row results that follow them."""
 
     passes: tuple[Pass, ...]
+    slots: dict[int, int]
+    """For each kept value, the place that it has along the row; values that never live together share one."""
     final_terms: tuple[int, ...]
     """Per-row values computed after the last pass."""
     row_outputs: tuple[Output, ...]
@@ -53,25 +67,79 @@ def arrange(stage: Stage, writer: KernelWriter, *, keep: bool) -> RowProgram:
     keep
         Whether elements loaded and costly values are kept for later passes (registers) or computed again.
     """
-    levels: dict[int, list[Reduction]] = {}
-    for reduction in stage.reductions:
-        levels.setdefault(depth(stage, writer, reduction.operand), []).append(reduction)
-    full = tuple(output for output in stage.outputs if not output.per_row)
-    work = [(tuple(levels[level]), ()) for level in sorted(levels)]
-    steps: list[tuple[tuple[Reduction, ...], tuple[Output, ...]]] = [*work, *([((), full)] if full else [])]
+    fused = () if keep else _online_pairs(stage)
+    steps = _steps(stage, writer, fused)
     walker = _Walker(stage, writer, keep=keep)
-    needed = [
-        walker.walk([*(r.operand for r in reductions), *(o.term for o in outputs)]) for reductions, outputs in steps
-    ]
+    needed = [walker.walk(step.roots) for step in steps]
     passes = []
-    for position, (reductions, outputs) in enumerate(steps):
+    for position, step in enumerate(steps):
         terms, recalled, per_row = needed[position]
         later = {term for _, again, _ in needed[position + 1 :] for term in again}
         kept = tuple(term for term in terms if term in later)
-        passes.append(Pass(terms, recalled, kept, per_row, reductions, outputs))
+        passes.append(Pass(terms, recalled, kept, per_row, step.reductions, step.outputs, step.online))
     row_outputs = tuple(output for output in stage.outputs if output.per_row)
     final = walker.per_row([output.term for output in row_outputs])
-    return RowProgram(tuple(passes), final, row_outputs)
+    return RowProgram(tuple(passes), _slots(passes), final, row_outputs)
+
+
+def _slots(passes: Sequence[Pass]) -> dict[int, int]:
+    """Give each kept value a place; one whose last reader is the pass that keeps the next makes room for it."""
+    last = {term: position for position, step in enumerate(passes) for term in step.recalled}
+    slots: dict[int, int] = {}
+    free_at: list[int] = []
+    for position, step in enumerate(passes):
+        for term in step.kept:
+            slot = next((i for i, end in enumerate(free_at) if end <= position), len(free_at))
+            free_at[slot : slot + 1] = [last[term]]
+            slots[term] = slot
+    return slots
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one walk is for."""
+
+    reductions: tuple[Reduction, ...]
+    online: tuple[Online, ...]
+    outputs: tuple[Output, ...]
+
+    @property
+    def roots(self) -> list[int]:
+        """Terms that the walk needs for each element."""
+        reduced = [reduction.operand for reduction in self.reductions]
+        return [*reduced, *(pair.most.operand for pair in self.online), *(output.term for output in self.outputs)]
+
+
+def _steps(stage: Stage, writer: KernelWriter, fused: tuple[Online, ...]) -> list[_Step]:
+    """One walk for each level of reductions, then one for the outputs along the row."""
+    in_pairs = {reduction.node for pair in fused for reduction in (pair.most, pair.total)}
+    single = [reduction for reduction in stage.reductions if reduction.node not in in_pairs]
+    levels = {reduction.node: depth(stage, writer, reduction.operand) for reduction in stage.reductions}
+    steps = []
+    for level in sorted({levels[reduction.node] for reduction in (*single, *(pair.most for pair in fused))}):
+        plain = tuple(reduction for reduction in single if levels[reduction.node] == level)
+        pairs = tuple(pair for pair in fused if levels[pair.most.node] == level)
+        steps.append(_Step(plain, pairs, ()))
+    full = tuple(output for output in stage.outputs if not output.per_row)
+    return [*steps, _Step((), (), full)] if full else steps
+
+
+def _online_pairs(stage: Stage) -> tuple[Online, ...]:
+    """Find every maximum m of f with the sum of exp(f - m)."""
+    pairs = []
+    for total in stage.reductions:
+        exponential = stage.terms[total.operand]
+        if total.op != "sum" or exponential.op != "exp" or total.c_type == "int64_t":
+            continue
+        shifted = stage.terms[exponential.operands[0]]
+        if shifted.op != "sub":
+            continue
+        value, shift = shifted.operands
+        for most in stage.reductions:
+            subtracts = stage.terms[shift].kind is TermKind.REDUCED and stage.terms[shift].op == most.node
+            if most.op == "max" and subtracts and most.operand == value:
+                pairs.append(Online(most, total))
+    return tuple(pairs)
 
 
 class _Walker:

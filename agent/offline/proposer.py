@@ -82,7 +82,7 @@ class _Choice:
     def __init__(self, traced: TracedTask, request: ProposalRequest) -> None:
         self._program = traced.program
         self._request = request
-        self._target = Target(traced.typical, _multiprocessors(request.device))
+        self._target = Target(traced.benchmarks, _multiprocessors(request.device))
         parents = [read_schedules(parent.candidate) for parent in request.parents]
         self._parents = [
             parent for parent in parents if parent is not None and same_kinds(parent, self._program, self._target)
@@ -120,7 +120,7 @@ class _Choice:
     def _mutations(self, parent: Schedules) -> Iterator[Schedules]:
         for position, schedule in enumerate(parent):
             for neighbour in neighbours(schedule):
-                if is_useful(self._program.stages[position], neighbour, self._target.typical):
+                if is_useful(self._program.stages[position], neighbour, self._target):
                     yield (*parent[:position], neighbour, *parent[position + 1 :])
 
     def _crossings(self, first: Schedules, second: Schedules) -> Iterator[Schedules]:
@@ -128,7 +128,7 @@ class _Choice:
         for position, (ours, theirs) in enumerate(zip(first, second, strict=True)):
             for take in combinations((False, True), repeat=len(ours.choices)):
                 mixed = mix(ours, theirs, take)
-                if mixed is not None and is_useful(self._program.stages[position], mixed, self._target.typical):
+                if mixed is not None and is_useful(self._program.stages[position], mixed, self._target):
                     yield (*first[:position], mixed, *first[position + 1 :])
         for take in combinations((False, True), repeat=len(first)):
             yield tuple(b if use_second else a for a, b, use_second in zip(first, second, take, strict=True))

@@ -12,6 +12,8 @@ from typing import ClassVar
 
 _REGISTER_VALUES = 64
 """Most values that a thread keeps in registers for one cached quantity."""
+_BLOCK_VALUES = 160
+"""Bound on values per thread times threads / 256 + 1: wider blocks leave each thread fewer registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class PointwiseSchedule:
 class RowSchedule:
     """`group` threads walk one row; rows of up to group x vector x items elements stay in registers.
 
-    A longer row is read again in every pass (`items` 0: every row is).
+    A longer row stays in shared memory or is read again in every pass (`items` 0: every row is treated so).
     """
 
     group: int = 32
@@ -53,7 +55,9 @@ class RowSchedule:
     items: int = 8
     """Vectors that each thread keeps; 0 keeps none."""
     stream: int = 512
-    """Threads per row where rows are read again."""
+    """Threads per row for longer rows."""
+    shared: int = 0
+    """1: longer rows stay in shared memory while they fit; 0: they are read again in every pass."""
 
     kind: ClassVar[str] = "row"
     choices: ClassVar[dict[str, tuple[int, ...]]] = {
@@ -62,6 +66,7 @@ class RowSchedule:
         "vector": (1, 2, 4),
         "items": (0, 1, 2, 4, 8, 16),
         "stream": (256, 512, 1024),
+        "shared": (0, 1),
     }
 
     @property
@@ -82,7 +87,7 @@ class RowSchedule:
         return (
             32 <= self.block <= 1024  # noqa: PLR2004 -- a warp, and the most threads of a block
             and (not wide or self.rows == 1)
-            and self.vector * self.items * (self.block // 256 + 1) <= 2 * _REGISTER_VALUES
+            and self.vector * self.items * (self.block // 256 + 1) <= _BLOCK_VALUES
             and self.vector * self.items <= _REGISTER_VALUES
         )
 

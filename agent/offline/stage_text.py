@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from agent.offline.describe import describe
 from agent.offline.graph import Graph, Size
 from agent.offline.kernel import Group, KernelWriter, Parameter
-from agent.offline.passes import arrange
+from agent.offline.passes import RowProgram, arrange
 from agent.offline.primitives import SCALAR_TYPE
 from agent.offline.schedules import PointwiseSchedule, RowSchedule, Schedule, SerialSchedule, WholeSchedule
 from agent.offline.sizes import HostSizes
 from agent.offline.stages import Reduction, Stage, StageKind
-from agent.offline.walk import identity_of, program_text, step_text, store, stored_as_vector
+from agent.offline.walk import Keeping, identity_of, program_text, step_text, store, stored_as_vector
 from tasks.values import DType
 
 _PARTIAL_TYPE = {
@@ -159,13 +159,23 @@ def pointwise_text(context: StageContext, number: int, stage: Stage, schedule: P
 def row_text(context: StageContext, number: int, stage: Stage, schedule: RowSchedule) -> StageText:
     """Fill the row skeleton: a kernel that keeps rows in registers, and one for rows of any length."""
     writer = context.writer(stage)
+    keeping = arrange(stage, writer, keep=True)
     values = {
         "row_digits": writer.declare_digits("row", "row"),
-        "cached": program_text(writer, arrange(stage, writer, keep=True)),
+        "cached": program_text(writer, keeping),
+        "shared": program_text(writer, keeping, Keeping.SHARED) if schedule.shared else None,
+        "kept_type": _kept_type(stage, keeping),
+        "kept_rows": len(set(keeping.slots.values())),
         "streamed": program_text(writer, arrange(stage, writer, keep=False)),
         "vectorised": alignment(context, writer, f"K{number}_VECTOR"),
     }
     return render(context, number, writer, schedule, values)
+
+
+def _kept_type(stage: Stage, program: RowProgram) -> str:
+    """Return the widest type of the kept values: every kept row is given that much room."""
+    kept = {stage.terms[term].c_type for term in program.slots}
+    return next((c_type for c_type in ("double", "int64_t", "float") if c_type in kept), "float")
 
 
 def serial_text(context: StageContext, number: int, stage: Stage, schedule: SerialSchedule) -> StageText:

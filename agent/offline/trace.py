@@ -24,6 +24,8 @@ from tasks.values import Direction, Purpose, Task
 _PRIMES = (5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
 _SMALLEST = 2
 """Sizes of one make dimensions look like broadcasts."""
+_BENCHMARKS = 3
+"""Timed workloads that schedules are chosen for, those with the most data."""
 _WORKLOADS = 3
 """Verification workloads that are traced too, for ops that refuse arbitrary sizes."""
 
@@ -87,8 +89,8 @@ class TracedTask:
     """A task as the offline proposer understands it."""
 
     program: Program
-    typical: int
-    """Which traced set of sizes schedules are chosen for: the benchmark's, where it could be traced."""
+    benchmarks: tuple[int, ...]
+    """Traced sets of sizes that are timed, the one with the most data first."""
 
 
 def trace_sizes(task: Task) -> tuple[dict[str, int], ...]:
@@ -110,7 +112,8 @@ def _distinct(candidates: list[dict[str, int]]) -> Iterator[dict[str, int]]:
 
 def _benchmark_sizes(task: Task) -> list[dict[str, int]]:
     bench = task.workloads_for(Purpose.BENCH) or task.workloads
-    return [max(bench, key=lambda workload: sum(spec.nbytes for spec in workload.inputs)).axes]
+    ordered = sorted(bench, key=lambda workload: -sum(spec.nbytes for spec in workload.inputs))
+    return [workload.axes for workload in ordered[:_BENCHMARKS]]
 
 
 def _prime_sizes(task: Task) -> list[dict[str, int]]:
@@ -159,8 +162,10 @@ def understand(task: Task, tracer: Tracer) -> TracedTask:
         raise UnsupportedOpError(f"the reference could not be traced: {'; '.join(dict.fromkeys(reply.problems))}")
     traces = consistent(reply.traces)
     graph = _as_candidate(task, traces[0], normalise(traces))
-    typical = next((i for i, trace in enumerate(traces) if trace.axes == sizes[0]), len(traces) - 1)
-    return TracedTask(Program(graph, Planner(graph).plan(), task.direction.value), typical)
+    timed = _benchmark_sizes(task)
+    benchmarks = tuple(i for i, trace in enumerate(traces) if trace.axes in timed)
+    program = Program(graph, Planner(graph).plan(), task.direction.value)
+    return TracedTask(program, benchmarks or (len(traces) - 1,))
 
 
 def _as_candidate(task: Task, trace: RawTrace, graph: Graph) -> Graph:

@@ -23,7 +23,13 @@ from agent.offline.graph import ARGUMENT, NodeRef, RawArg, RawNode, RawTrace, Tr
 from tasks.reference import Reference
 from tasks.values import DType, InputSpec, Precision
 
-_KEPT_WHOLE = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default, torch.ops.aten.bmm.default)
+_KEPT_WHOLE = (
+    torch.ops.aten.mm.default,
+    torch.ops.aten.addmm.default,
+    torch.ops.aten.bmm.default,
+    torch.ops.aten.cumsum.default,  # decomposes into a masked sum over all pairs: right, and far too slow
+    torch.ops.aten.cumprod.default,  # likewise
+)
 Traced = Callable[..., Sequence[torch.Tensor]]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from agent.offline.kernel import KernelWriter
 from agent.offline.passes import Pass, RowProgram
@@ -27,6 +28,14 @@ _IDENTITIES = {
     ("max", "double"): "-INFINITY",
     ("min", "double"): "INFINITY",
 }
+
+
+class Keeping(StrEnum):
+    """Where a walk keeps values for later passes."""
+
+    REGISTERS = "registers"
+    SHARED = "shared"
+    """Element j of a vector lies `columns / VECTOR` after element j - 1: a warp's accesses touch every bank once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ def identity_of(reduction: Reduction) -> str:
     return _IDENTITIES[reduction.op, reduction.c_type]
 
 
-def vector_walk(writer: KernelWriter, step: Pass, vector: str = "VECTOR") -> Walk:
+def vector_walk(writer: KernelWriter, step: Pass, vector: str = "VECTOR", keeping: Keeping = Keeping.REGISTERS) -> Walk:
     """Return a walk that loads and stores `vector` elements at once along `column`, starting at `start`."""
     renamed = {"column": "start"}
     before = writer.declare_digits("column", "start")
@@ -76,7 +85,7 @@ def vector_walk(writer: KernelWriter, step: Pass, vector: str = "VECTOR") -> Wal
     for term in sorted({*step.terms, *step.recalled}):
         if term in step.recalled:
             c_type = writer.stage.terms[term].c_type
-            inside.append(f"const {c_type} t{term} = t{term}_kept[item * {vector} + j];")
+            inside.append(f"const {c_type} t{term} = {_kept(term, vector, keeping)};")
         elif writer.is_vector_load(term, "column"):
             load = writer.stage.terms[term]
             address = writer.address(load.steps, renamed)
@@ -84,8 +93,8 @@ def vector_walk(writer: KernelWriter, step: Pass, vector: str = "VECTOR") -> Wal
             inside.append(writer.line(term, f"to_compute(t{term}_pack.value[j])"))
         elif writer.is_value(term):
             inside.append(writer.line(term))
-    inside += [f"t{term}_kept[item * {vector} + j] = t{term};" for term in step.kept]
-    inside += [_accumulate(writer, reduction) for reduction in step.reductions]
+    inside += [f"{_kept(term, vector, keeping)} = t{term};" for term in step.kept]
+    inside += _accumulations(writer, step)
     for output in step.outputs:
         _write(writer, output, vector, (before, inside, after))
     advance = writer.advance_digits("column", "start", "column", "j")
@@ -93,38 +102,59 @@ def vector_walk(writer: KernelWriter, step: Pass, vector: str = "VECTOR") -> Wal
     return Walk(tuple(before), tuple(inside), tuple(after))
 
 
+def _kept(term: int, vector: str, keeping: Keeping) -> str:
+    index = f"item * {vector} + j" if keeping is Keeping.REGISTERS else f"j * (columns / {vector}) + start / {vector}"
+    return f"t{term}_kept[{index}]"
+
+
 def scalar_walk(writer: KernelWriter, step: Pass) -> Walk:
     """Return a walk over single elements at `column`."""
     inside = writer.declare_digits("column", "column")
     inside += [writer.line(term) for term in step.terms if writer.is_value(term)]
-    inside += [_accumulate(writer, reduction) for reduction in step.reductions]
+    inside += _accumulations(writer, step)
     inside += [store(writer, output) for output in step.outputs]
     return Walk((), tuple(inside), ())
 
 
-def program_text(writer: KernelWriter, program: RowProgram, *, serial: bool = False) -> ProgramText:
+def program_text(
+    writer: KernelWriter, program: RowProgram, keeping: Keeping = Keeping.REGISTERS, *, serial: bool = False
+) -> ProgramText:
     """Return the lines of every pass of a row program."""
-    kept = [
-        f"{writer.stage.terms[term].c_type} t{term}_kept[ITEMS * VECTOR];"
-        for step in program.passes
-        for term in step.kept
-    ]
-    passes = tuple(step_text(writer, step, serial=serial) for step in program.passes)
+    kept = [_kept_declaration(writer, program, term, keeping) for step in program.passes for term in step.kept]
+    passes = tuple(step_text(writer, step, keeping, serial=serial) for step in program.passes)
     final = tuple(writer.line(term) for term in program.final_terms)
     stores = tuple(store(writer, output) for output in program.row_outputs)
     return ProgramText(tuple(kept), passes, final, stores)
 
 
-def step_text(writer: KernelWriter, step: Pass, *, serial: bool = False) -> StepText:
+def _kept_declaration(writer: KernelWriter, program: RowProgram, term: int, keeping: Keeping) -> str:
+    c_type = writer.stage.terms[term].c_type
+    if keeping is Keeping.REGISTERS:
+        return f"{c_type} t{term}_kept[ITEMS * VECTOR];"
+    return f"{c_type}* const t{term}_kept = kept_rows + {program.slots[term]} * columns;"
+
+
+def step_text(
+    writer: KernelWriter, step: Pass, keeping: Keeping = Keeping.REGISTERS, *, serial: bool = False
+) -> StepText:
     """Return the lines of one pass."""
+    paired = [reduction for pair in step.online for reduction in (pair.most, pair.total)]
     before = [writer.line(term) for term in step.per_row]
-    before += [f"{r.c_type} {writer.reduced(r)} = {identity_of(r)};" for r in step.reductions]
-    after = []
+    before += [f"{r.c_type} {writer.reduced(r)} = {identity_of(r)};" for r in (*step.reductions, *paired)]
+    walk = scalar_walk(writer, step) if serial else vector_walk(writer, step, keeping=keeping)
+    return StepText(tuple(before), walk, _combinations(writer, step, serial=serial), bool(step.outputs))
+
+
+def _combinations(writer: KernelWriter, step: Pass, *, serial: bool) -> tuple[str, ...]:
+    """Combine each accumulator over the threads of the row; a thread that walks its row alone has nothing to do."""
+    pairs = [f"{writer.reduced(pair.most)}, {writer.reduced(pair.total)}" for pair in step.online]
+    if serial:
+        return tuple(f"online_finish({names});" for names in pairs)
+    lines = []
     for reduction in step.reductions:
         name, functor = writer.reduced(reduction), reduction.op.capitalize()
-        after.append(f"{name} = reduce_group<GROUP_WIDTH>({name}, {functor}{{}});")
-    walk = scalar_walk(writer, step) if serial else vector_walk(writer, step)
-    return StepText(tuple(before), walk, tuple(after), bool(step.outputs))
+        lines.append(f"{name} = reduce_group<GROUP_WIDTH>({name}, {functor}{{}});")
+    return (*lines, *(f"online_reduce<GROUP_WIDTH>({names});" for names in pairs))
 
 
 def store(writer: KernelWriter, output: Output) -> str:
@@ -143,6 +173,14 @@ def _mentions(line: str, declaration: str) -> bool:
     """Whether a line other than the declaration itself uses the variable that it declares."""
     variable = declaration.split(" = ", 1)[0].rsplit(" ", 1)[1]
     return line != declaration and re.search(rf"\b{variable}\b", line) is not None
+
+
+def _accumulations(writer: KernelWriter, step: Pass) -> list[str]:
+    pairs = [
+        f"online_add({writer.reduced(p.most)}, {writer.reduced(p.total)}, {writer.name(p.most.operand)});"
+        for p in step.online
+    ]
+    return [*(_accumulate(writer, reduction) for reduction in step.reductions), *pairs]
 
 
 def _accumulate(writer: KernelWriter, reduction: Reduction) -> str:
