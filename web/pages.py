@@ -10,9 +10,10 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse,
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from agent.values import OFFLINE
 from dataset.archive import ENDED, Archive
 from dataset.queries import NotFoundError
-from tasks.errors import KernelwrightError
+from tasks.errors import KernelwrightError, UserError
 from web.api import AttemptNumber, KernelName, RunId, Slug, chat_download
 from web.backend import Backend
 from web.chart import chart
@@ -55,7 +56,11 @@ def _add_home(routes: APIRouter, archive: Archive, backend: Backend, renderer: R
 
     @routes.get("/")
     def home(task: Annotated[str, Query(max_length=100)] = "") -> HTMLResponse:
-        return page(blank_form(backend.model_name(None), task))
+        try:
+            return page(blank_form(backend.model_name(None), task))
+        except UserError as error:
+            # The configured model cannot be used: say so, and offer what always can.
+            return page(blank_form(OFFLINE, task), problem_of(error))
 
     @routes.get("/runs")
     def runs() -> Response:

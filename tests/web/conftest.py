@@ -259,6 +259,7 @@ class IdleBackend:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self.loaded: list[tuple[str, str]] = []
+        self.configured_model: str | None = "offline"
 
     def submit(self, config: RunConfig) -> RunRecord:
         return self._archive.create_run(config)
@@ -287,7 +288,9 @@ class IdleBackend:
         return "sim:h100" if name == "auto" else name
 
     def model_name(self, name: str | None) -> str:
-        return name or "offline"
+        if name is None and self.configured_model is None:
+            raise UserError("the model endpoint needs a key: set KERNELWRIGHT_MODEL_API_KEY")
+        return name or str(self.configured_model)
 
     def findings(self) -> tuple[Finding, ...]:
         return (

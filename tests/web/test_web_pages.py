@@ -252,6 +252,14 @@ def test_empty_pages_say_what_to_do(client):
     assert "Optimise an op" in client.get("/kernels").text
 
 
+def test_a_configured_model_that_cannot_be_used_is_told_and_the_offline_proposer_offered(site, client):
+    site.backend.configured_model = None
+    page = _page(client.get("/"))
+    assert "needs a key" in page.text("div", role="alert")
+    assert ("form", "submit-op") in {(tag, attributes.get("id")) for tag, attributes in page.elements}
+    assert client.post("/runs", data=FIELDS | {"source": OP}).status_code == 303
+
+
 def test_what_is_not_there_is_a_page_with_a_sentence(client):
     for address in ("/runs/nope", "/runs/nope/live", "/runs/nope/attempts/0", "/tasks/nope", "/nope"):
         answer = client.get(address)
