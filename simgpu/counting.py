@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simgpu.codegen.program import CountedBlock, Program
 from simgpu.memory import DeviceMemory
@@ -28,8 +29,8 @@ _FLOAT_CLASSES = {"f16": "fp16", "f16x2": "fp16", "bf16": "fp16", "bf16x2": "fp1
 class CountingWorker(Protocol):
     """A worker's raw counts."""
 
-    block_counts: np.ndarray
-    events: np.ndarray
+    block_counts: NDArray[np.int64]
+    events: NDArray[np.int64]
 
 
 class Totals:
@@ -45,8 +46,8 @@ class Totals:
 
 def collect(totals: Totals, workers: Sequence[CountingWorker], *, run: int, grid: int) -> Counters:
     """Sum the workers' counts and scale them from the blocks that ran to the whole grid."""
-    counts = sum(worker.block_counts for worker in workers)
-    events = dict(zip(state.EVENT_FIELDS, sum(worker.events for worker in workers).tolist(), strict=True))
+    counts = np.sum([worker.block_counts for worker in workers], axis=0)
+    events = dict(zip(state.EVENT_FIELDS, np.sum([worker.events for worker in workers], axis=0).tolist(), strict=True))
     factor = grid / run
 
     def scaled(number: float) -> int:

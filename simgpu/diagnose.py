@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from simgpu.codegen.program import Program, Site
 from simgpu.memory import DeviceMemory
 from simgpu.ptx.syntax import Space
@@ -19,34 +21,40 @@ _KINDS = {
 _WORDS = {"ld": "load", "ldu": "load", "st": "store", "atom": "atomic access", "red": "atomic access", "cp": "copy"}
 
 
-def diagnose(
-    kernel: str, program: Program, workers: list[state.Worker], memory: DeviceMemory, shared_size: int
-) -> tuple[Diagnostic, ...]:
+@dataclass(frozen=True, slots=True)
+class FaultContext:
+    """What a fault's description needs to know about its launch."""
+
+    kernel: str
+    program: Program
+    memory: DeviceMemory
+    shared_size: int
+
+
+def diagnose(launch: FaultContext, workers: list[state.Worker]) -> tuple[Diagnostic, ...]:
     """Return one diagnostic for each worker that met a fault, by block."""
     faults = [worker for worker in workers if worker.fault_kind]
     faults.sort(key=lambda worker: tuple(reversed(worker.fault_block[:])))
-    return tuple(_diagnostic(kernel, program, worker, memory, shared_size) for worker in faults)
+    return tuple(_diagnostic(launch, worker) for worker in faults)
 
 
-def _diagnostic(
-    kernel: str, program: Program, worker: state.Worker, memory: DeviceMemory, shared_size: int
-) -> Diagnostic:
-    site = program.sites[worker.fault_site]
+def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
+    site = launch.program.sites[worker.fault_site]
     kind = _KINDS[worker.fault_kind]
     address, allocation = None, None
     if kind in {DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED}:
         address = int(worker.fault_address)
     if address is not None and _space(site, address) in {Space.GLOBAL, Space.CONST}:
-        found = memory.find(address)
+        found = launch.memory.find(address)
         if kind is DiagnosticKind.OUT_OF_BOUNDS and found is not None and found.freed:
             kind = DiagnosticKind.USE_AFTER_FREE
-        near = found or memory.nearest(address)
+        near = found or launch.memory.nearest(address)
         allocation = None if near is None else near.label or f"{near.size} bytes at {near.address:#x}"
     location = site.instruction.location
     return Diagnostic(
         kind,
-        kernel,
-        _message(kind, site, address, memory, program, shared_size),
+        launch.kernel,
+        _stop_message(kind, site) if address is None else _access_message(launch, kind, site, address),
         site.instruction.line,
         location.file if location else None,
         location.line if location else None,
@@ -64,9 +72,8 @@ def _space(site: Site, address: int) -> Space:
     return {state.SHARED_WINDOW: Space.SHARED, state.LOCAL_WINDOW: Space.LOCAL}.get(window, Space.GLOBAL)
 
 
-def _message(
-    kind: DiagnosticKind, site: Site, address: int | None, memory: DeviceMemory, program: Program, shared_size: int
-) -> str:
+def _stop_message(kind: DiagnosticKind, site: Site) -> str:
+    """Describe a fault that is no memory access."""
     opcode = site.instruction.opcode
     if kind is DiagnosticKind.DIVERGENT_BARRIER:
         return f"{opcode} is reached by only some threads of a warp while others of it have not left the kernel"
@@ -74,8 +81,10 @@ def _message(
         return f"every warp that has not left waits; the first waits at {opcode} for threads that never come"
     if kind is DiagnosticKind.RUNAWAY:
         return "the instruction budget is used up in a loop that does not end"
-    if kind is DiagnosticKind.TRAP or address is None:
-        return f"{opcode}: the kernel stopped itself"
+    return f"{opcode}: the kernel stopped itself"
+
+
+def _access_message(launch: FaultContext, kind: DiagnosticKind, site: Site, address: int) -> str:
     word = _WORDS.get(site.instruction.base, site.instruction.base)
     space = _space(site, address)
     offset = address & (1 << 56) - 1 if site.space is Space.GENERIC and space is not Space.GLOBAL else address
@@ -83,10 +92,11 @@ def _message(
     if kind is DiagnosticKind.MISALIGNED:
         return f"{subject} at {space} address {offset:#x}, which is not a multiple of {site.size}"
     if space is Space.SHARED:
-        return f"{subject} at offset {offset} of shared memory, which has {shared_size} bytes"
+        return f"{subject} at offset {offset} of shared memory, which has {launch.shared_size} bytes"
     if space is Space.LOCAL:
-        return f"{subject} at offset {offset} of a thread's local memory, which has {program.local_bytes} bytes"
-    return _global_message(kind, subject, address, memory)
+        size = launch.program.local_bytes
+        return f"{subject} at offset {offset} of a thread's local memory, which has {size} bytes"
+    return _global_message(kind, subject, address, launch.memory)
 
 
 def _global_message(kind: DiagnosticKind, subject: str, address: int, memory: DeviceMemory) -> str:

@@ -7,17 +7,19 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
+from simgpu.codegen.program import Variant
 from simgpu.counting import Totals, collect
-from simgpu.diagnose import diagnose
+from simgpu.diagnose import FaultContext, diagnose
 from simgpu.errors import LaunchRefusedError
 from simgpu.memory import DeviceMemory
 from simgpu.module import CompiledKernel, Kernel, Module
-from simgpu.codegen.program import Variant
 from simgpu.report import Dim3, LaunchReport
 from simgpu.runtime import state
 from simgpu.runtime.engine import load_runtime
@@ -78,15 +80,33 @@ def launch(
     UnsupportedError
         When the kernel uses something that simgpu lacks.
     """
-    kernel = _admit(module, kernel_name, grid, block, params, dynamic_shared)
+    request = _Request(grid, block, params, dynamic_shared)
+    kernel = _admit(module, kernel_name, request)
     addresses = module.bind(memory)
     compiled = kernel.compile(Variant(block, options.checks, options.counters))
-    run = _Run(kernel, compiled, grid, block, params, dynamic_shared, memory, options)
-    run.place_globals([addresses[name] for name in compiled.program.pointers])
-    return run.execute()
+    return _Run(
+        kernel, compiled, request, memory, options, [addresses[name] for name in compiled.program.pointers]
+    ).execute()
 
 
-def _admit(module: Module, kernel_name: str, grid: Dim3, block: Dim3, params: bytes, dynamic_shared: int) -> Kernel:
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """The size and the arguments of a launch."""
+
+    grid: Dim3
+    block: Dim3
+    params: bytes
+    dynamic_shared: int
+
+    @property
+    def warps(self) -> int:
+        """Warps of a block."""
+        return -(-prod(self.block) // 32)
+
+
+def _admit(module: Module, kernel_name: str, request: _Request) -> Kernel:
+    """Refuse what a real card refuses."""
+    grid, block, dynamic_shared = request.grid, request.block, request.dynamic_shared
     kernel = module.kernels.get(kernel_name)
     if kernel is None:
         raise LaunchRefusedError("cudaErrorInvalidDeviceFunction", f"the module has no kernel {kernel_name}")
@@ -102,9 +122,10 @@ def _admit(module: Module, kernel_name: str, grid: Dim3, block: Dim3, params: by
         raise LaunchRefusedError(
             "cudaErrorInvalidValue", f"{kernel.static_shared + dynamic_shared} bytes of shared memory"
         )
-    if len(params) < kernel.param_bytes:
+    if len(request.params) < kernel.param_bytes:
         raise LaunchRefusedError(
-            "cudaErrorInvalidValue", f"{len(params)} bytes of parameters where {kernel_name} takes {kernel.param_bytes}"
+            "cudaErrorInvalidValue",
+            f"{len(request.params)} bytes of parameters where {kernel_name} takes {kernel.param_bytes}",
         )
     return kernel
 
@@ -112,43 +133,36 @@ def _admit(module: Module, kernel_name: str, grid: Dim3, block: Dim3, params: by
 class _Run:
     """One launch in progress: the buffers that its workers share."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the parts of one launch, called once
         self,
         kernel: Kernel,
         compiled: CompiledKernel,
-        grid: Dim3,
-        block: Dim3,
-        params: bytes,
-        dynamic_shared: int,
+        request: _Request,
         memory: DeviceMemory,
         options: LaunchOptions,
+        variables: list[int],
     ) -> None:
-        self._kernel, self._compiled, self._grid, self._block = kernel, compiled, grid, block
-        self._dynamic_shared, self._memory, self._options = dynamic_shared, memory, options
-        self._params = np.frombuffer(params.ljust(16, b"\0") + bytes(16), dtype=np.uint8).copy()
-        self._shared_size = compiled.program.static_shared + dynamic_shared
+        self._kernel, self._compiled, self._request = kernel, compiled, request
+        self._memory, self._options = memory, options
+        self._params = np.frombuffer(request.params.ljust(16, b"\0") + bytes(16), dtype=np.uint8).copy()
+        self._shared_size = compiled.program.static_shared + request.dynamic_shared
         self._table = self._intervals()
         self._next = np.zeros(1, np.int64)
         self._abort = np.zeros(1, np.int32)
-        self._globals = np.zeros(1, np.uint64)
+        self._globals = np.array([*variables, 0], np.uint64)
         self._chosen = self._choose_blocks()
-        self._warps = -(-prod(block) // 32)
         self._warp_order = self._order_warps()
         self._totals = Totals(compiled.program, memory) if options.counters else None
 
-    def place_globals(self, addresses: list[int]) -> None:
-        """Set the table of the module's variables."""
-        self._globals = np.array([*addresses, 0], np.uint64)
-
-    def _intervals(self) -> np.ndarray:
+    def _intervals(self) -> NDArray[np.uint64]:
         """Return the live allocations and the parameter buffer as sorted [start, end) pairs."""
         pairs = [(one.address, one.end) for one in self._memory.live() if one.size]
         start = self._params.ctypes.data
         pairs.append((start, start + len(self._params)))
         return np.array(sorted(pairs), np.uint64)
 
-    def _choose_blocks(self) -> np.ndarray | None:
-        total = prod(self._grid)
+    def _choose_blocks(self) -> NDArray[np.int64] | None:
+        total = prod(self._request.grid)
         seed, sample = self._options.schedule_seed, self._options.sample_blocks
         if sample is not None and sample < total:
             chosen = (np.arange(max(sample, 1), dtype=np.int64) * total) // max(sample, 1)
@@ -158,30 +172,32 @@ class _Run:
             return None
         return np.random.default_rng(seed).permutation(chosen) if seed is not None else chosen
 
-    def _order_warps(self) -> np.ndarray:
-        order = list(range(self._warps))
+    def _order_warps(self) -> NDArray[np.int32]:
+        order = list(range(self._request.warps))
         if self._options.schedule_seed is not None:
             random.Random(self._options.schedule_seed).shuffle(order)  # noqa: S311 - a schedule, not a secret
         return np.array(order, np.int32)
 
     def execute(self) -> LaunchReport:
         """Run all workers and build the report."""
-        total = prod(self._grid) if self._chosen is None else len(self._chosen)
+        total = prod(self._request.grid) if self._chosen is None else len(self._chosen)
         count = max(1, min(self._options.threads, total))
-        workers = [_WorkerMemory(self._fill, self._compiled, self._warps, self._shared_size) for _ in range(count)]
+        workers = [
+            _WorkerMemory(self._fill, self._compiled, self._request.warps, self._shared_size) for _ in range(count)
+        ]
         start = time.perf_counter()
         self._run_all(workers)
         seconds = time.perf_counter() - start
         states = [worker.state for worker in workers]
         counters = None
         if self._totals is not None:
-            counters = collect(self._totals, workers, run=total, grid=prod(self._grid))
+            counters = collect(self._totals, workers, run=total, grid=prod(self._request.grid))
         return LaunchReport(
             self._kernel.name,
-            self._grid,
-            self._block,
-            self._dynamic_shared,
-            diagnose(self._kernel.name, self._compiled.program, states, self._memory, self._shared_size),
+            self._request.grid,
+            self._request.block,
+            self._request.dynamic_shared,
+            diagnose(FaultContext(self._kernel.name, self._compiled.program, self._memory, self._shared_size), states),
             counters,
             sum(int(one.blocks_run) for one in states),
             seconds,
@@ -202,16 +218,16 @@ class _Run:
         worker.params = self._params.ctypes.data
         worker.block_list = 0 if self._chosen is None else self._chosen.ctypes.data
         worker.next_block = self._next.ctypes.data
-        worker.blocks = prod(self._grid) if self._chosen is None else len(self._chosen)
+        worker.blocks = prod(self._request.grid) if self._chosen is None else len(self._chosen)
         worker.warp_order = self._warp_order.ctypes.data
         worker.abort = self._abort.ctypes.data
         worker.table, worker.table_size = self._table.ctypes.data, len(self._table)
         worker.globals = self._globals.ctypes.data
         worker.shared_size = self._shared_size
         worker.budget = self._options.instruction_budget
-        worker.grid[:], worker.block[:] = self._grid, self._block
-        worker.warps, worker.threads = self._warps, prod(self._block)
-        worker.dynamic_shared = self._dynamic_shared
+        worker.grid[:], worker.block[:] = self._request.grid, self._request.block
+        worker.warps, worker.threads = self._request.warps, prod(self._request.block)
+        worker.dynamic_shared = self._request.dynamic_shared
         if self._totals is not None:
             worker.read_map, worker.write_map = self._totals.read_map.ctypes.data, self._totals.write_map.ctypes.data
             worker.arena = self._totals.base
@@ -220,7 +236,9 @@ class _Run:
 class _WorkerMemory:
     """One worker's state and the buffers that only it uses."""
 
-    def __init__(self, fill: object, compiled: CompiledKernel, warps: int, shared_size: int) -> None:
+    def __init__(
+        self, fill: Callable[[state.Worker], None], compiled: CompiledKernel, warps: int, shared_size: int
+    ) -> None:
         program = compiled.program
         self.state = state.Worker()
         fill(self.state)
@@ -242,5 +260,5 @@ class _WorkerMemory:
         self.address = ctypes.addressof(own)
 
 
-def _aligned(buffer: np.ndarray, align: int) -> int:
+def _aligned(buffer: NDArray[np.uint8], align: int) -> int:
     return -(-buffer.ctypes.data // align) * align

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from simgpu.ptx.syntax import Address, Group, Instruction, Negated, Operand, Pair, Register, Vector
 
-_NO_RESULT = frozenset(
-    "st red bar barrier membar fence bra brx ret exit trap brkpt prefetch prefetchu nanosleep pmevent cp "
-    "discard applypriority setmaxnreg stmatrix".split()
-)
+_NO_RESULT = frozenset({
+    "st", "red", "bar", "barrier", "membar", "fence", "bra", "brx", "ret", "exit", "trap", "brkpt", "prefetch",
+    "prefetchu", "nanosleep", "pmevent", "cp", "discard", "applypriority", "setmaxnreg", "stmatrix",
+})  # fmt: skip
 
 
 def registers_in(operand: Operand) -> tuple[Register, ...]:

@@ -56,7 +56,7 @@ class ShapeRules:
         if base in {"mov", "cvta"} and not _packs(instruction):
             return sources[0]
         given = [source for source in sources if source is not None]
-        if not given or len(given) != len(sources) or instruction.modifiers[-1][0] in "fb" and base not in _RAW:
+        if not given or len(given) != len(sources) or (instruction.modifiers[-1][0] in "fb" and base not in _RAW):
             return None
         if base in {"mul", "mad"}:
             return _product(instruction, given)

@@ -15,8 +15,8 @@ from simgpu.analysis.transfer import ShapeRules, lane_special
 from simgpu.ptx.syntax import Address, Instruction, Operand, Register, Special, Symbol
 from simgpu.report import Dim3
 
-_PER_LANE = frozenset({"atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"})
-_WHOLE_WARP = frozenset({"vote", "activemask", "redux"})
+_PER_LANE = frozenset({"shfl", "atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"})
+_WHOLE_WARP = frozenset({"vote", "activemask", "redux", "bar", "barrier"})
 _SPACES = frozenset({"global", "shared", "local", "const", "param"})
 
 
@@ -135,13 +135,7 @@ class _Search:
         base = instruction.base
         if base in _WHOLE_WARP:
             return False
-        if base in _PER_LANE:
-            return True
-        if base in {"bar", "barrier"}:
-            return False
-        if base == "ld" and self._private_load(instruction):
-            return True
-        if base == "shfl":
+        if base in _PER_LANE or (base == "ld" and self._private_load(instruction)):
             return True
         if any(isinstance(operand, Special) and lane_special(operand.name) for operand in instruction.operands):
             return True
@@ -181,7 +175,7 @@ def _find_shapes(
         for index in graph.order:
             for instruction in graph.blocks[index].instructions:
                 for register in written(instruction):
-                    new = _defined(found, instruction, register, rules, vectors, blended[index])
+                    new = _defined(found, instruction, register, rules, vectors=vectors, keep=blended[index])
                     if new is not _UNKNOWN and (register.index not in found or found[register.index] != new):
                         found[register.index] = new
                         changed = True
@@ -199,6 +193,7 @@ def _defined(
     instruction: Instruction,
     register: Register,
     rules: ShapeRules,
+    *,
     vectors: set[int],
     keep: int,
 ) -> Shape | None:

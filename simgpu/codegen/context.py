@@ -29,6 +29,15 @@ FULL = Value("splat (i1 true)", "i1", WARP)
 NONE = Value("zeroinitializer", "i1", WARP)
 _FLOAT_ELEMENTS = {ScalarType.F16: "half", ScalarType.F32: "float", ScalarType.F64: "double"}
 
+_CONSTANT_SPECIALS = {
+    "warpid": Value("%warp", "i32", 1),
+    "smid": constant("i32", 0),
+    "nsmid": constant("i32", 1),
+    "gridid": constant("i64", 0),
+}
+_FIELD_SPECIALS = {"nwarpid": "warps", "dynamic_smem_size": "dynamic_shared", "total_smem_size": "shared_size"}
+_CLOCKS = frozenset({"clock", "clock64", "clock_hi", "globaltimer", "globaltimer_lo", "globaltimer_hi"})
+
 
 def integer_element(kind: ScalarType) -> str:
     """Return the integer element type of a PTX type's width."""
@@ -158,8 +167,7 @@ class Context:
     def float_constant(self, bits: int, kind: ScalarType) -> Value:
         """Return a floating-point constant by its bits."""
         element = element_of(kind)
-        raw = Value(f"bitcast (i{kind.bits} {bits} to {element})", element, 1)
-        return raw
+        return Value(f"bitcast (i{kind.bits} {bits} to {element})", element, 1)
 
     def result(self, operand: Operand, value: Value) -> None:
         """Write a value to a destination: a register, or a sink."""
@@ -299,17 +307,11 @@ class Context:
         }
         if name in patterns:
             return pattern("i32", patterns[name])
-        if name == "warpid":
-            return Value("%warp", "i32", 1)
-        if name == "nwarpid":
-            return self.field("warps", "i32")
-        if name in {"smid", "gridid", "envreg0", "envreg3"}:
-            return constant("i64" if name == "gridid" else "i32", 0)
-        if name == "nsmid":
-            return constant("i32", 1)
-        if name in {"dynamic_smem_size", "total_smem_size"}:
-            return self.field("dynamic_shared" if name[0] == "d" else "shared_size", "i32")
-        if name in {"clock", "clock64", "globaltimer", "clock_hi", "globaltimer_lo", "globaltimer_hi"}:
+        if name in _CONSTANT_SPECIALS:
+            return _CONSTANT_SPECIALS[name]
+        if name in _FIELD_SPECIALS:
+            return self.field(_FIELD_SPECIALS[name], "i32")
+        if name in _CLOCKS:
             return self._clock(name)
         raise UnsupportedError(f"special register %{name}")
 

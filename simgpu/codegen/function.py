@@ -7,6 +7,7 @@ from simgpu.analysis.uniformity import PrivateMemory, analyse
 from simgpu.codegen.context import FULL, Context, integer_element
 from simgpu.codegen.program import CountedBlock, Program
 from simgpu.codegen.values import WARP, Value, constant
+from simgpu.errors import UnsupportedError
 from simgpu.lowering import EFFECTS, lower
 from simgpu.ptx.syntax import Function, Instruction, Space, Variable
 from simgpu.runtime import state
@@ -20,6 +21,7 @@ class FunctionCode:
     def __init__(self, program: Program, function: Function) -> None:
         self._program = program
         self._function = function
+        _refuse_exit(function)
         self._graph: Graph = build_graph(function)
         uniformity = analyse(self._graph, program.variant.block, _private_memory(program, function), program.shared)
         self.context = Context(program, function, uniformity)
@@ -42,8 +44,9 @@ class FunctionCode:
     def _signature(self) -> str:
         if self._function.entry:
             return f"define void @{llvm_name(self._function)}(ptr %w, i32 %warp)"
-        places = [f"ptr %a{number}" for number in range(len(self._function.results) + len(self._function.params))]
-        return f"define internal void @{llvm_name(self._function)}({', '.join(['ptr %w', 'i32 %warp', 'i32 %m', *places])})"
+        count = len(self._function.results) + len(self._function.params)
+        places = ["ptr %w", "i32 %warp", "i32 %m", "i32 %live", *(f"ptr %a{number}" for number in range(count))]
+        return f"define internal void @{llvm_name(self._function)}({', '.join(places)})"
 
     # Prologue
 
@@ -98,12 +101,11 @@ class FunctionCode:
     def _block(self, block: Block) -> None:
         context, e = self.context, self.context.e
         e.start(f"b{block.index}")
-        if self._intact(block.index):
-            context.mask = context.live = context.entry_mask
-        else:
+        context.mask = context.entry_mask
+        if not self._intact(block.index):
             context.mask = e.value(f"load <32 x i1>, ptr %m{block.index}", "i1", WARP)
             e.line(f"store <32 x i1> zeroinitializer, ptr %m{block.index}")
-            context.live = self._live(block.index)
+        context.live = self._live(block.index)
         context.keep = context.uniformity.blended[block.index]
         if block.loops and block.loops[-1] == block.index:
             self._burn_fuel(block)
@@ -114,7 +116,10 @@ class FunctionCode:
         self._leave(block)
 
     def _live(self, index: int) -> Value:
+        """Return the lanes that have not left the kernel; those that returned from a called function have not."""
         context, e = self.context, self.context.e
+        if not self._function.entry:
+            return context.vector_mask(Value("%live", "i32", 1))
         exit_block = self._graph.exit
         if not self._pending.at[index] >> exit_block & 1:
             return context.entry_mask
@@ -269,6 +274,13 @@ class FunctionCode:
         waiting = e.value(f"load <32 x i1>, ptr %m{candidates[0]}", "i1", WARP)
         some = context.any(waiting)
         e.line(f"br i1 {some.text}, label %b{candidates[0]}, label %{self._dispatcher(candidates[1:])}")
+
+
+def _refuse_exit(function: Function) -> None:
+    """Refuse `exit` in a called function: the caller's lanes would have to end with it."""
+    for item in () if function.entry else function.body or ():
+        if isinstance(item, Instruction) and item.base == "exit":
+            raise UnsupportedError(f"exit in the called function {function.name} (PTX line {item.line})")
 
 
 def _private_memory(program: Program, function: Function) -> PrivateMemory:

@@ -64,7 +64,7 @@ class Program:
     counted: list[CountedBlock] = field(default_factory=list)
 
     def site(self, instruction: Instruction, size: int = 0, space: Space = Space.GENERIC) -> int:
-        """Number a place that can fault."""
+        """Give a place that can fault its number."""
         self.sites.append(Site(instruction, size, space))
         return len(self.sites) - 1
 

@@ -43,7 +43,7 @@ ELEMENT_BITS = {
 _INTRINSIC_NAMES = {"half": "f16", "float": "f32", "double": "f64", "ptr": "p0"}
 
 
-def constant(element: str, number: int | float, lanes: int = 1) -> Value:
+def constant(element: str, number: float, lanes: int = 1) -> Value:
     """Return a constant, the same in all lanes; a float's number is its value, rounded to the type."""
     if element in {"float", "double"}:
         exact = struct.unpack("<f", struct.pack("<f", number))[0] if element == "float" else float(number)
@@ -167,7 +167,7 @@ class Emitter:
         if result is not None:
             suffix = f"{_overload(element, first.lanes)}.{suffix}"
         target = Value("", element, first.lanes).type
-        kinds = ", ".join(value.type for value in values) + (f", {extra.split()[0]}" if extra else "")
+        kinds = ", ".join(value.type for value in values) + (f", {extra.split(maxsplit=1)[0]}" if extra else "")
         self.declarations.add(f"declare {target} @llvm.{name}.{suffix}({kinds})")
         words = ", ".join(value.typed for value in values) + (f", {extra}" if extra else "")
         return self.value(f"call {target} @llvm.{name}.{suffix}({words})", element, first.lanes)

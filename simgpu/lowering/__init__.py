@@ -40,7 +40,10 @@ _ANY: dict[str, Lowering] = {
     **control.TABLE,
     **calls.TABLE,
 }
-EFFECTS = frozenset("ld st atom red bar barrier vote activemask match redux elect call trap brkpt cp shfl".split())
+EFFECTS = frozenset({
+    "ld", "st", "atom", "red", "bar", "barrier", "vote", "activemask", "match", "redux", "elect", "call", "trap",
+    "brkpt", "cp", "shfl",
+})  # fmt: skip
 """Instructions whose guard must keep them from running at all, not only from writing a register."""
 
 

@@ -57,7 +57,7 @@ class Access:
         return self.element_bytes * self.count
 
 
-def open_access(c: Context, i: Instruction, operand: Address, space: Space, element: str, count: int) -> Access:
+def open_access(c: Context, i: Instruction, operand: Address, space: Space, *, element: str, count: int) -> Access:
     """Describe an access and count it if counters are on."""
     size = int(element[1:]) // 8 * count
     site = c.program.site(i, size, space)
@@ -74,10 +74,7 @@ def open_access(c: Context, i: Instruction, operand: Address, space: Space, elem
 def uniform_pointer(c: Context, access: Access) -> Value:
     """Check an address that all lanes share and return the host pointer."""
     address = access.address
-    if access.space is Space.SHARED:
-        host = c.e.binary("add", c.field("shared", "i64"), address)
-    else:
-        host = address
+    host = c.e.binary("add", c.field("shared", "i64"), address) if access.space is Space.SHARED else address
     if not _checked(c, access):
         return _pointer(c, host)
     good = _in_bounds(c, access, address, access.size)

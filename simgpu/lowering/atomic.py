@@ -34,7 +34,7 @@ def _atomic(c: Context, i: Instruction) -> None:
     place = operands[0]
     if operation is None or not isinstance(place, Address):
         raise c.unsupported(i)
-    access = open_access(c, i, place, space, f"i{kind.bits}", count)
+    access = open_access(c, i, place, space, element=f"i{kind.bits}", count=count)
     count_access(c, access, 2)
     if c.program.variant.counters:
         c.e.call("sgpu_count_atomic", None, c.worker, c.bits())

@@ -75,10 +75,7 @@ def _funnel(c: Context, i: Instruction) -> None:
         amount = c.e.number("and", amount, 31)
     both = c.e.binary("or", c.e.number("shl", c.e.resize(high, "i64"), 32), c.e.resize(low, "i64"))
     wide = c.e.resize(amount, "i64")
-    if side == "r":
-        value = c.e.binary("lshr", both, wide)
-    else:
-        value = c.e.number("lshr", c.e.binary("shl", both, wide), 32)
+    value = c.e.binary("lshr", both, wide) if side == "r" else c.e.number("lshr", c.e.binary("shl", both, wide), 32)
     c.result(i.operands[0], c.e.cast("trunc", value, "i32"))
 
 

@@ -23,7 +23,8 @@ def _call(c: Context, i: Instruction) -> None:
             if not isinstance(item, Symbol) or item.name not in c.locations:
                 raise c.unsupported(i, "an argument that is no .param variable")
             places.append(c.locations[item.name])
-    words = ", ".join([c.worker.typed, "i32 %warp", c.bits().typed, *(place.typed for place in places)])
+    masks = [c.bits(), c.bits(c.live)]
+    words = ", ".join([c.worker.typed, "i32 %warp", *(value.typed for value in (*masks, *places))])
     c.e.line(f'call void @"func.{name}"({words})')
 
 

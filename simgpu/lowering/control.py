@@ -31,13 +31,13 @@ def _barrier(c: Context, i: Instruction) -> None:
     operands = list(i.operands)
     target = operands.pop(0) if action == "red" else None
     held = c.bits(c.both(c.mask, c.e.splat(c.source(operands.pop(), ScalarType.PRED)))) if action == "red" else None
-    result = _wait(c, i, operands, action, vote, held)
+    result = _wait(c, i, operands, action=action, vote=vote, held=held)
     if target is not None:
         c.result(target, result if vote == "popc" else c.e.compare("icmp ne", result, constant("i32", 0)))
 
 
 def _wait(
-    c: Context, i: Instruction, operands: list[Operand], action: str, vote: str | None, held: Value | None
+    c: Context, i: Instruction, operands: list[Operand], *, action: str, vote: str | None, held: Value | None
 ) -> Value:
     number = c.e.extract(c.source(operands[0], ScalarType.U32), c.first_lane())
     threads = constant("i32", 0)

@@ -67,8 +67,7 @@ def _float_to_float(c: Context, i: Instruction, value: Value, options: _Options)
     if options.integral is not None:
         value = c.e.intrinsic(_INTEGRAL[options.integral], value)
     if options.target in _HALVES:
-        value = _to_half(c, i, value, options)
-        return value
+        return _to_half(c, i, value, options)
     element = element_of(options.target)
     if value.element == "double" and element == "float":
         value = narrow(c, value, None, options.mode)

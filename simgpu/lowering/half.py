@@ -30,10 +30,7 @@ def widen(c: Context, bits: Value, kind: ScalarType) -> Value:
 
 def round_to(c: Context, value: Value, kind: ScalarType) -> Value:
     """Round single precision to the nearest 16-bit float, as bits of the scalar or packed type."""
-    if kind in _BFLOATS:
-        narrow = _bfloat_bits(c, value)
-    else:
-        narrow = c.e.cast("fptrunc", value, "half")
+    narrow = _bfloat_bits(c, value) if kind in _BFLOATS else c.e.cast("fptrunc", value, "half")
     return c.e.reinterpret(narrow, f"i{kind.bits}")
 
 

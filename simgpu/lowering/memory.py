@@ -22,8 +22,16 @@ from simgpu.lowering.access import (
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, ScalarType, Space, Symbol, Vector
 
-_SPACES = {"global": Space.GLOBAL, "shared": Space.SHARED, "shared::cta": Space.SHARED, "local": Space.LOCAL,
-           "const": Space.CONST, "param": Space.PARAM, "param::entry": Space.PARAM, "param::func": Space.PARAM}  # fmt: skip
+_SPACES = {
+    "global": Space.GLOBAL,
+    "shared": Space.SHARED,
+    "shared::cta": Space.SHARED,
+    "local": Space.LOCAL,
+    "const": Space.CONST,
+    "param": Space.PARAM,
+    "param::entry": Space.PARAM,
+    "param::func": Space.PARAM,
+}
 _ORDERINGS = ("weak", "relaxed", "acquire", "release", "volatile")
 _SCOPES = ("cta", "cluster", "gpu", "sys")
 _CACHE_HINTS = ("ca", "cg", "cs", "cv", "lu", "wb", "wt", "nc")
@@ -72,7 +80,7 @@ def _load(c: Context, i: Instruction) -> None:
     if space is Space.PARAM:
         values = _load_parameter(c, i, place, element, count * parts)
     else:
-        access = open_access(c, i, place, space, element, count * parts)
+        access = open_access(c, i, place, space, element=element, count=count * parts)
         count_access(c, access, 0)
         _fenced(c, i)
         values = _load_values(c, access)
@@ -125,9 +133,8 @@ def _load_parameter(c: Context, i: Instruction, place: Address, element: str, co
     if local is None:
         address = c.address(place)
         if address.lanes != 1:
-            access = Access(
-                i, Space.GLOBAL, element, count, address, None, c.program.site(i, unit * count, Space.PARAM)
-            )
+            site = c.program.site(i, unit * count, Space.PARAM)
+            access = Access(i, Space.GLOBAL, element, count, address, None, site, wide=True)
             return gather(c, access)
         pointer = c.e.cast("inttoptr", address, "ptr")
         return [c.e.load(c.e.address(pointer, step * unit), element) for step in range(count)]
@@ -163,7 +170,7 @@ def _store(c: Context, i: Instruction) -> None:
     if space is Space.PARAM:
         _store_parameter(c, i, place, element, values)
         return
-    access = open_access(c, i, place, space, element, count * parts)
+    access = open_access(c, i, place, space, element=element, count=count * parts)
     count_access(c, access, 1)
     _fenced(c, i)
     _store_values(c, access, values)
@@ -277,10 +284,10 @@ def _copy(c: Context, i: Instruction) -> None:
     if size.value not in _COPY_SIZES:
         raise c.unsupported(i, f"{size.value} bytes")
     words = size.value // 4
-    source = open_access(c, i, given, Space.GLOBAL, "i32", words)
+    source = open_access(c, i, given, Space.GLOBAL, element="i32", count=words)
     kept = i.operands[3] if len(i.operands) > 3 else None  # noqa: PLR2004 - the optional source size
     values = _copied(c, source, kept)
-    place = open_access(c, i, target, Space.SHARED, "i32", words)
+    place = open_access(c, i, target, Space.SHARED, element="i32", count=words)
     count_access(c, place, 1)
     _store_values(c, place, values)
 

@@ -16,8 +16,10 @@ _HALF_KINDS = {ScalarType.F16, ScalarType.BF16, ScalarType.F16X2, ScalarType.BF1
 _SIGNED = {"eq": "eq", "ne": "ne", "lt": "slt", "le": "sle", "gt": "sgt", "ge": "sge"}
 _UNSIGNED = {"eq": "eq", "ne": "ne", "lt": "ult", "le": "ule", "gt": "ugt", "ge": "uge", "lo": "ult", "ls": "ule",
              "hi": "ugt", "hs": "uge"}  # fmt: skip
-_FLOATING = {"eq": "oeq", "ne": "one", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "equ": "ueq",
-             "neu": "une", "ltu": "ult", "leu": "ule", "gtu": "ugt", "geu": "uge", "num": "ord", "nan": "uno"}  # fmt: skip
+_FLOATING = {
+    "eq": "oeq", "ne": "one", "lt": "olt", "le": "ole", "gt": "ogt", "ge": "oge", "equ": "ueq", "neu": "une",
+    "ltu": "ult", "leu": "ule", "gtu": "ugt", "geu": "uge", "num": "ord", "nan": "uno",
+}  # fmt: skip
 _COMPARISONS = tuple(dict.fromkeys((*_UNSIGNED, *_FLOATING)))
 _WINDOWS = {"shared": state.SHARED_WINDOW, "local": state.LOCAL_WINDOW}
 

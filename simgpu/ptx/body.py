@@ -28,13 +28,14 @@ from simgpu.ptx.syntax import (
 )
 from simgpu.ptx.tokens import TokenKind
 
-_SPECIALS = frozenset(
-    "tid ntid ctaid nctaid laneid warpid nwarpid smid nsmid gridid lanemask_eq lanemask_le lanemask_lt lanemask_ge "
-    "lanemask_gt clock clock_hi clock64 globaltimer globaltimer_lo globaltimer_hi total_smem_size dynamic_smem_size "
-    "aggr_smem_size reserved_smem_offset_begin reserved_smem_offset_end reserved_smem_offset_cap "
-    "reserved_smem_offset_0 reserved_smem_offset_1 clusterid nclusterid cluster_ctaid cluster_nctaid "
-    "cluster_ctarank cluster_nctarank is_explicit_cluster current_graph_exec envreg0 envreg1 envreg2 envreg3".split()
-)
+_SPECIALS = frozenset({
+    "tid", "ntid", "ctaid", "nctaid", "laneid", "warpid", "nwarpid", "smid", "nsmid", "gridid", "lanemask_eq",
+    "lanemask_le", "lanemask_lt", "lanemask_ge", "lanemask_gt", "clock", "clock_hi", "clock64", "globaltimer",
+    "globaltimer_lo", "globaltimer_hi", "total_smem_size", "dynamic_smem_size", "aggr_smem_size",
+    "reserved_smem_offset_begin", "reserved_smem_offset_end", "reserved_smem_offset_cap", "reserved_smem_offset_0",
+    "reserved_smem_offset_1", "clusterid", "nclusterid", "cluster_ctaid", "cluster_nctaid", "cluster_ctarank",
+    "cluster_nctarank", "is_explicit_cluster", "current_graph_exec", "envreg0", "envreg1", "envreg2", "envreg3",
+})  # fmt: skip
 WARP_SIZE = 32
 _DECLARATIONS = {".local": Space.LOCAL, ".shared": Space.SHARED, ".param": Space.PARAM}
 

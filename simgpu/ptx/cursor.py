@@ -100,9 +100,9 @@ def parse_number(text: str) -> Immediate | FloatImmediate:
     """Read a PTX constant: decimal, hexadecimal, binary, octal, `0f`/`0d` bits or a decimal fraction."""
     prefix = text[:2].lower()
     if prefix == "0f":
-        return FloatImmediate(int(text[2:], 16), 32)
+        return FloatImmediate(int.from_bytes(bytes.fromhex(text[2:])), 32)
     if prefix == "0d":
-        return FloatImmediate(int(text[2:], 16), 64)
+        return FloatImmediate(int.from_bytes(bytes.fromhex(text[2:])), 64)
     digits = text.removesuffix("U")
     if prefix == "0x":
         return Immediate(int(digits, 16))

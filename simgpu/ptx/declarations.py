@@ -6,7 +6,7 @@ import struct
 
 from simgpu.errors import UnsupportedError
 from simgpu.ptx.cursor import Cursor
-from simgpu.ptx.syntax import FloatImmediate, Immediate, Reference, ScalarType, Space, Symbol, Variable
+from simgpu.ptx.syntax import FloatImmediate, Reference, ScalarType, Space, Symbol, Variable
 from simgpu.ptx.tokens import TokenKind
 
 _TYPES = {f".{kind.value}": kind for kind in ScalarType}

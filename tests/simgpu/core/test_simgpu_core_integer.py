@@ -101,7 +101,7 @@ def test_saturating_add(instruction):
 
 SHIFTS = {
     "shl": lambda a, n, bits: 0 if n >= bits else int(a) << n,
-    "shr.u": lambda a, n, bits: int(a) >> n,
+    "shr.u": lambda a, n, _bits: int(a) >> n,
     "shr.s": lambda a, n, bits: signed(int(a), bits) >> n,
 }
 
