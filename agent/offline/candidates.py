@@ -167,7 +167,7 @@ def _tile_cost(tile: MatmulSchedule, extent: Extent, target: Target) -> float:
     """Rough time of a tile: the busiest multiprocessor's arithmetic, longer where too few warps hide its latency."""
     blocks = -(-extent.rows // tile.tile_m) * -(-extent.columns // tile.tile_n) * extent.batches
     share = -(-blocks // target.multiprocessors)
-    registers = tile.thread_m * tile.thread_n + 4 * (tile.thread_m + tile.thread_n)
+    registers = 24 + tile.thread_m * tile.thread_n + 4 * (tile.thread_m + tile.thread_n)
     resident = max(1, _REGISTERS // (registers * tile.block))
     warps = min(share, resident) * tile.block / _WARP
     shared_reads = 1.0 + 1.0 / tile.thread_m + 1.0 / tile.thread_n

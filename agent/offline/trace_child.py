@@ -78,7 +78,7 @@ def record(module: torch.fx.GraphModule, names: Sequence[str], axes: Mapping[str
             results = node.args[0] if isinstance(node.args[0], list | tuple) else (node.args[0],)
             outputs = tuple(result.name for result in results)
             continue
-        result = node.meta["val"] if "val" in node.meta else getattr(module, str(node.target))
+        result = _first_tensor(node.meta["val"] if "val" in node.meta else getattr(module, str(node.target)))
         nodes.append(
             RawNode(
                 name=node.name,
@@ -90,6 +90,11 @@ def record(module: torch.fx.GraphModule, names: Sequence[str], axes: Mapping[str
             )
         )
     return RawTrace(axes=dict(axes), names=tuple(names), nodes=tuple(nodes), outputs=outputs)
+
+
+def _first_tensor(result: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the result whose type stands for the node; operators with several have no schedule anyway."""
+    return result if isinstance(result, torch.Tensor) else result[0]
 
 
 def _identifiers(names: Sequence[str]) -> list[str]:
