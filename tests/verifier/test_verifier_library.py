@@ -70,7 +70,7 @@ def test_a_cheat_is_found_and_its_honest_look_alike_passes(name, status):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slug", FAULTS)
+@pytest.mark.parametrize("slug", ["softmax", "matmul", "cross_entropy"])
 def test_a_right_kernel_has_a_modelled_time_above_the_floor(slug):
     measurement = bench(library_task(slug), _candidate(BROKEN / f"{slug}.cu"), parse_device("sim:h100"), seed=20)
     for timing in measurement.timings:
