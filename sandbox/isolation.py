@@ -165,7 +165,8 @@ def child_environment(home: Path | None = None) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": place,
         "TMPDIR": place,
-        "OMP_NUM_THREADS": str(os.cpu_count() or 1),
+        # Threads count against the limit on processes, and a reference gains nothing from more.
+        "OMP_NUM_THREADS": str(min(os.cpu_count() or 1, 16)),
     }
 
 

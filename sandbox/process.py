@@ -21,6 +21,8 @@ from sandbox.values import ExitState, Limits
 from tasks.errors import InfraError
 
 _TICK_SECONDS = 0.05
+_CHECK_SECONDS = 0.1
+"""Between two looks at what the tree uses; each reads the whole of /proc."""
 _WARDEN_SECONDS = 30.0
 """How long a tree may take to end after it was told to; a busy machine is slow to reap."""
 _CLOSING_SECONDS = 3.0
@@ -116,7 +118,7 @@ class HeldProcess:
         return "\n".join(text for stream in self._streams if (text := stream.text))
 
     def check(self, deadline: float) -> None:
-        """Drain the output and enforce the limits, at most once per tick.
+        """Drain the output and enforce the limits, at most once per interval.
 
         Raises
         ------
@@ -124,9 +126,9 @@ class HeldProcess:
             A limit is broken; the tree was ended.
         """
         now = time.monotonic()
-        if now < self._next_check:
+        if now < min(self._next_check, deadline):
             return
-        self._next_check = now + _TICK_SECONDS
+        self._next_check = now + _CHECK_SECONDS
         for stream in self._streams:
             stream.drain()
         use = tree_use(self._process.pid)
