@@ -91,8 +91,8 @@ def by_workload(checks: Sequence[Check]) -> tuple[CheckGroup, ...]:
 
 
 def percent(value: float) -> str:
-    """Write a fraction as a percentage."""
-    return f"{100 * value:.0f}%"
+    """Write a fraction as a percentage, small ones with a decimal."""
+    return f"{100 * value:.1f}%" if value < 0.1 else f"{100 * value:.0f}%"  # noqa: PLR2004 - a tenth
 
 
 def spelled(value: str) -> str:

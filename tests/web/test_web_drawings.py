@@ -14,7 +14,7 @@ from verifier.values import Measurement, Status
 from web.chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Fate, chart
 from web.lineage import BOX_HEIGHT, BOX_WIDTH, lineage
 from web.listing import highlight_css, highlighted
-from web.rendering import microseconds, speedup
+from web.rendering import microseconds, percent, speedup
 
 
 @pytest.fixture
@@ -118,6 +118,10 @@ def test_speedups_have_three_digits(value, written):
 @pytest.mark.parametrize(("value", "written"), [(0.4567, "0.46 µs"), (14.24, "14.2 µs"), (2345.0, "2.35 ms")])
 def test_times_have_a_readable_unit(value, written):
     assert microseconds(value) == written
+
+
+def test_small_percentages_are_not_rounded_away():
+    assert [percent(value) for value in (0.0031, 0.099, 0.62, 1.0)] == ["0.3%", "9.9%", "62%", "100%"]
 
 
 def test_every_status_is_drawn(site):
