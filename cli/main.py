@@ -14,6 +14,7 @@ from typer.exceptions import Abort, TyperException
 from cli import dataset, doctor, judge, kernels, optimize, runs, service, sim, tasks
 from cli.output import emit_json, progress, set_up_logging
 from cli.schemas import ErrorReport
+from simgpu.errors import SimgpuError
 from tasks.errors import CandidateError, InfraError, UserError
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ _ENDINGS: tuple[tuple[type[Exception], str, int], ...] = (
     (UserError, "user", 2),
     (CandidateError, "candidate", 1),
     (InfraError, "infrastructure", 3),
+    (SimgpuError, "infrastructure", 3),
     (OSError, "infrastructure", 3),
 )
 

@@ -19,7 +19,7 @@ def _group() -> None:
     """Keep `run` a subcommand of its own."""
 
 
-@app.command("run", context_settings={"allow_interspersed_args": False})
+@app.command("run")
 def run(
     program: Annotated[Path, typer.Argument(help="A .cu file with a main function.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments, after --.")] = None,
