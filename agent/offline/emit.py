@@ -113,7 +113,7 @@ class _Emitter:
         node = self._graph.nodes[name]
         kind, rank = SCALAR_TYPE[node.dtype], len(node.shape)
         condition = f"{name}.is_cuda() && {name}.scalar_type() == {kind} && {name}.dim() == {rank}"
-        sentence = f"{name} must be a {node.dtype} tensor of {rank} dimensions on the GPU"
+        sentence = f"{name} must be on the GPU, of type {node.dtype}, with {rank} dimension(s)"
         return [f'TORCH_CHECK({condition}, "{sentence}");', f"{name} = {name}.contiguous();"]
 
     def _allocation(self, name: str) -> str:

@@ -186,5 +186,20 @@ class _Walker:
         return tuple(sorted(term for term in found if self._writer.is_value(term)))
 
     def _worth(self, term: int) -> bool:
-        is_load = self._stage.terms[term].kind is TermKind.LOAD
-        return self._keep and (is_load or self._writer.costly(term))
+        """Whether to keep a value: a load, a costly one, or one that stands for several loads."""
+        if not self._keep:
+            return False
+        return self._writer.costly(term) or self._is_load(term) or len(self._loads_below(term)) > 1
+
+    def _is_load(self, term: int) -> bool:
+        return self._stage.terms[term].kind is TermKind.LOAD
+
+    def _loads_below(self, term: int) -> set[int]:
+        found: set[int] = set()
+        pending = [term]
+        while pending:
+            below = pending.pop()
+            if self._is_load(below) and self._writer.varies(below, "column"):
+                found.add(below)
+            pending.extend(self._writer.inputs_of(below))
+        return found

@@ -238,7 +238,7 @@ constexpr int K1_BLOCK = 256;
 constexpr int K1_VECTOR = 4;
 constexpr int64_t K1_MOST_BLOCKS = 128;
 
-// First launch: each block reduces its share to one partial result.
+// First launch: each block reduces its share to one partial result; a single block finishes at once.
 template <int VECTOR>
 __global__ void __launch_bounds__(K1_BLOCK)
 whole_1_part(const int64_t* __restrict__ index, const float* __restrict__ between_0_0, float* __restrict__ out, int64_t columns, int64_t* __restrict__ sum_0_parts, float* __restrict__ sum_1_parts) {
@@ -261,10 +261,15 @@ whole_1_part(const int64_t* __restrict__ index, const float* __restrict__ betwee
   }
   sum_0 = reduce_group<K1_BLOCK>(sum_0, Sum{});
   sum_1 = reduce_group<K1_BLOCK>(sum_1, Sum{});
-  if (threadIdx.x == 0) {
+  if (threadIdx.x != 0) return;
+  if (gridDim.x > 1) {
     sum_0_parts[blockIdx.x] = sum_0;
     sum_1_parts[blockIdx.x] = sum_1;
+    return;
   }
+  const float t7 = static_cast<float>(sum_0);
+  const float t8 = (sum_1 / t7);
+  out[0] = from_compute<float>(t8);
 }
 
 // Second launch: one block reduces the partial results, always in the same order.
@@ -300,6 +305,7 @@ void launch_whole_1(const int64_t* index, const float* between_0_0, float* out, 
     whole_1_part<1><<<parts, K1_BLOCK, 0, stream>>>(index, between_0_0, out, columns, static_cast<int64_t*>(sum_0_parts.data_ptr()), static_cast<float*>(sum_1_parts.data_ptr()));
   }
   C10_CUDA_KERNEL_LAUNCH_CHECK();
+  if (parts == 1) return;
   whole_1_finish<<<1, K1_BLOCK, 0, stream>>>(index, between_0_0, out, columns, static_cast<int64_t*>(sum_0_parts.data_ptr()), static_cast<float*>(sum_1_parts.data_ptr()), parts);
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
@@ -307,9 +313,9 @@ void launch_whole_1(const int64_t* index, const float* between_0_0, float* out, 
 }  // namespace
 
 torch::Tensor forward(torch::Tensor x, torch::Tensor index) {
-  TORCH_CHECK(x.is_cuda() && x.scalar_type() == torch::kFloat32 && x.dim() == 2, "x must be a float32 tensor of 2 dimensions on the GPU");
+  TORCH_CHECK(x.is_cuda() && x.scalar_type() == torch::kFloat32 && x.dim() == 2, "x must be on the GPU, of type float32, with 2 dimension(s)");
   x = x.contiguous();
-  TORCH_CHECK(index.is_cuda() && index.scalar_type() == torch::kInt64 && index.dim() == 1, "index must be a int64 tensor of 1 dimensions on the GPU");
+  TORCH_CHECK(index.is_cuda() && index.scalar_type() == torch::kInt64 && index.dim() == 1, "index must be on the GPU, of type int64, with 1 dimension(s)");
   index = index.contiguous();
   const c10::cuda::CUDAGuard guard(x.device());
   const cudaStream_t stream = at::cuda::getCurrentCUDAStream();

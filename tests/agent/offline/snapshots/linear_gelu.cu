@@ -218,11 +218,11 @@ void launch_matmul_0(const float* x, const float* w, const float* v, float* out,
 }  // namespace
 
 torch::Tensor forward(torch::Tensor x, torch::Tensor w, torch::Tensor v) {
-  TORCH_CHECK(x.is_cuda() && x.scalar_type() == torch::kFloat32 && x.dim() == 2, "x must be a float32 tensor of 2 dimensions on the GPU");
+  TORCH_CHECK(x.is_cuda() && x.scalar_type() == torch::kFloat32 && x.dim() == 2, "x must be on the GPU, of type float32, with 2 dimension(s)");
   x = x.contiguous();
-  TORCH_CHECK(w.is_cuda() && w.scalar_type() == torch::kFloat32 && w.dim() == 2, "w must be a float32 tensor of 2 dimensions on the GPU");
+  TORCH_CHECK(w.is_cuda() && w.scalar_type() == torch::kFloat32 && w.dim() == 2, "w must be on the GPU, of type float32, with 2 dimension(s)");
   w = w.contiguous();
-  TORCH_CHECK(v.is_cuda() && v.scalar_type() == torch::kFloat32 && v.dim() == 1, "v must be a float32 tensor of 1 dimensions on the GPU");
+  TORCH_CHECK(v.is_cuda() && v.scalar_type() == torch::kFloat32 && v.dim() == 1, "v must be on the GPU, of type float32, with 1 dimension(s)");
   v = v.contiguous();
   const c10::cuda::CUDAGuard guard(x.device());
   const cudaStream_t stream = at::cuda::getCurrentCUDAStream();

@@ -307,7 +307,7 @@ void launch_row_0(const float* x, float* out, int64_t rows, int64_t columns, cud
 }  // namespace
 
 torch::Tensor forward(torch::Tensor x) {
-  TORCH_CHECK(x.is_cuda() && x.scalar_type() == torch::kFloat32 && x.dim() == 2, "x must be a float32 tensor of 2 dimensions on the GPU");
+  TORCH_CHECK(x.is_cuda() && x.scalar_type() == torch::kFloat32 && x.dim() == 2, "x must be on the GPU, of type float32, with 2 dimension(s)");
   x = x.contiguous();
   const c10::cuda::CUDAGuard guard(x.device());
   const cudaStream_t stream = at::cuda::getCurrentCUDAStream();
