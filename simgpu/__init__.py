@@ -1,5 +1,12 @@
 """simgpu: a simulated GPU that executes PTX on the CPU, checks every access and models the time."""
 
+from simgpu.errors import (
+    LaunchRefusedError,
+    OutOfDeviceMemoryError,
+    PtxSyntaxError,
+    SimgpuError,
+    UnsupportedError,
+)
 from simgpu.launch import LaunchOptions, launch
 from simgpu.memory import Allocation, DeviceMemory
 from simgpu.module import GlobalVariable, Kernel, Module, Param, load_module
@@ -15,9 +22,14 @@ __all__ = [
     "GlobalVariable",
     "Kernel",
     "LaunchOptions",
+    "LaunchRefusedError",
     "LaunchReport",
     "Module",
+    "OutOfDeviceMemoryError",
     "Param",
+    "PtxSyntaxError",
+    "SimgpuError",
+    "UnsupportedError",
     "launch",
     "load_module",
 ]

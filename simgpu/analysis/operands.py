@@ -29,7 +29,7 @@ def has_result(instruction: Instruction) -> bool:
     """Whether the first operand is written."""
     if instruction.base in {"bar", "barrier"}:
         return "red" in instruction.modifiers
-    if instruction.base == "call":
+    if instruction.base == "call" or (instruction.base == "wmma" and "store" in instruction.modifiers):
         return False
     return instruction.base not in _NO_RESULT and bool(instruction.operands)
 

@@ -19,10 +19,12 @@ from simgpu.lowering import (
     floating,
     half,
     integer,
+    matrix,
     memory,
     moves,
     transcendental,
     warp,
+    wmma,
 )
 from simgpu.ptx.syntax import Instruction
 
@@ -36,13 +38,15 @@ _ANY: dict[str, Lowering] = {
     **conversion.TABLE,
     **memory.TABLE,
     **atomic.TABLE,
+    **matrix.TABLE,
+    **wmma.TABLE,
     **warp.TABLE,
     **control.TABLE,
     **calls.TABLE,
 }
 EFFECTS = frozenset({
     "ld", "st", "atom", "red", "bar", "barrier", "vote", "activemask", "match", "redux", "elect", "call", "trap",
-    "brkpt", "cp", "shfl",
+    "brkpt", "cp", "shfl", "ldmatrix", "wmma",
 })  # fmt: skip
 """Instructions whose guard must keep them from running at all, not only from writing a register."""
 

@@ -9,7 +9,7 @@ by lane, which reports the fault or finds the right place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simgpu.analysis.shapes import Shape
 from simgpu.codegen.context import Context
@@ -55,6 +55,14 @@ class Access:
     def size(self) -> int:
         """Bytes of one lane's access; the address must be a multiple of it."""
         return self.element_bytes * self.count
+
+    def at(self, address: Value) -> Access:
+        """Return the access at another address for each lane."""
+        return replace(self, address=address, shape=None)
+
+    def spread(self, c: Context) -> Access:
+        """Return the access with an address for each lane, whatever is known of their pattern."""
+        return replace(self, address=c.e.splat(self.address), shape=None)
 
 
 def open_access(c: Context, i: Instruction, operand: Address, space: Space, *, element: str, count: int) -> Access:

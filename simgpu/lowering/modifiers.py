@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from simgpu.errors import UnsupportedError
 from simgpu.ptx.syntax import Instruction, ScalarType
 
@@ -40,6 +42,27 @@ class Modifiers:
                 self._rest.remove(name)
                 return _KINDS[name]
         raise self.error("no known type")
+
+    def match(self, form: re.Pattern[str]) -> re.Match[str]:
+        """Remove the first modifier of a form, such as a matrix shape, and return its match."""
+        for name in self._rest:
+            found = form.fullmatch(name)
+            if found is not None:
+                self._rest.remove(name)
+                return found
+        raise self.error("no known shape")
+
+    def rest(self, count: int) -> list[str]:
+        """Remove and return what is left, which must be so many modifiers."""
+        if len(self._rest) != count:
+            raise self.error(f"modifier .{'.'.join(self._rest)}")
+        found, self._rest = self._rest, []
+        return found
+
+    def all(self) -> list[str]:
+        """Remove and return what is left."""
+        found, self._rest = self._rest, []
+        return found
 
     def drop(self, *prefixes: str) -> None:
         """Remove modifiers that change nothing here, such as cache hints."""
