@@ -105,6 +105,7 @@ def test_infinities_and_nan_come_out_where_pytorch_has_them(task_of, tracer, sch
     program = understand(task, tracer).program
     with open_candidate(build(candidate_for(program, [schedule]), DEVICE.arch), DEVICE) as session:
         execution = session.call([tensor(rows)])
+    assert execution.state is ExitState.OK, execution.message
     torch.testing.assert_close(value_of(execution.outputs[0]), torch.softmax(rows, -1), equal_nan=True)
 
 
