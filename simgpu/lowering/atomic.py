@@ -41,7 +41,10 @@ def _atomic(c: Context, i: Instruction) -> None:
     hosts = resolve(c, replace(access, address=c.e.splat(access.address)))
     name = _function(c, i, operation, kind)
     raw = ScalarType(f"b{kind.bits}")
-    sources = [operand.items if isinstance(operand, Vector) else (operand,) for operand in operands[1:3]]
+    sources = [
+        operand.items if isinstance(operand, Vector) else (operand,)
+        for operand in operands[1 : 3 if operation == "cas" else 2]
+    ]
     results = target.items if isinstance(target, Vector) else (target,)
     for element in range(count):
         values = [c.e.splat(_bits(c, group[element], kind, raw)) for group in sources]

@@ -101,8 +101,6 @@ def _extreme(c: Context, i: Instruction) -> None:
         value = sources[0]
         for other in sources[1:]:
             value = c.e.intrinsic(name, value, other)
-        if "xorsign" in i.modifiers or "abs" in i.modifiers:
-            raise c.unsupported(i)
         return value
 
     _compute(c, i, apply, also=("NaN",))

@@ -160,7 +160,7 @@ def _parameter_hosts(c: Context, local: Value, size: int, offset: int) -> Value:
 
 def _store(c: Context, i: Instruction) -> None:
     space, count, kind = _parse(i)
-    place, given = i.operands
+    place, given = i.operands[:2]
     if not isinstance(place, Address):
         raise c.unsupported(i)
     items = given.items if isinstance(given, Vector) else (given,)
@@ -284,9 +284,11 @@ def _copy(c: Context, i: Instruction) -> None:
     if size.value not in _COPY_SIZES:
         raise c.unsupported(i, f"{size.value} bytes")
     words = size.value // 4
+    kept = list(i.operands[3:])
+    if "L2::cache_hint" in i.modifiers:
+        kept.pop()
     source = open_access(c, i, given, Space.GLOBAL, element="i32", count=words)
-    kept = i.operands[3] if len(i.operands) > 3 else None  # noqa: PLR2004 - the optional source size
-    values = _copied(c, source, kept)
+    values = _copied(c, source, kept[0] if kept else None)
     place = open_access(c, i, target, Space.SHARED, element="i32", count=words)
     count_access(c, place, 1)
     _store_values(c, place, values)
@@ -314,6 +316,11 @@ def _nothing(_c: Context, _i: Instruction) -> None:
     """Prefetches and cache policies change no value."""
 
 
+def _policy(c: Context, i: Instruction) -> None:
+    """`createpolicy`: the simulated memory has no caches, so every policy is the same."""
+    c.result(i.operands[0], constant("i64", 0))
+
+
 TABLE: dict[str, Callable[[Context, Instruction], None]] = {
     "ld": _load,
     "ldu": _load,
@@ -321,6 +328,7 @@ TABLE: dict[str, Callable[[Context, Instruction], None]] = {
     "cp": _copy,
     "prefetch": _nothing,
     "prefetchu": _nothing,
+    "createpolicy": _policy,
     "discard": _nothing,
     "applypriority": _nothing,
 }

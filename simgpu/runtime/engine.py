@@ -10,7 +10,7 @@ from string import Template
 
 from llvmlite import binding as llvm
 
-from simgpu.errors import UnsupportedError
+from simgpu.errors import SimgpuError, UnsupportedError
 from simgpu.runtime import state
 
 _LOCK = threading.RLock()
@@ -28,8 +28,7 @@ class MachineCode:
 
     def __init__(self, text: str, *, speed: int) -> None:
         with _LOCK:
-            module = llvm.parse_assembly(text)
-            module.verify()
+            module = _parsed(text)
             machine = _target_machine()
             module.triple = machine.triple
             module.data_layout = str(machine.target_data)
@@ -41,6 +40,15 @@ class MachineCode:
     def address(self, name: str) -> int:
         """Return the address of a function."""
         return int(self._engine.get_function_address(name))
+
+
+def _parsed(text: str) -> llvm.ModuleRef:
+    try:
+        module = llvm.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        raise SimgpuError(f"simgpu generated code that LLVM refuses: {error}") from error
+    return module
 
 
 def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, speed: int) -> None:

@@ -80,12 +80,22 @@ def instruction(card):
 
     def run(opcode, out, *inputs, constants=""):
         """`inputs` are (type, array) pairs and `out` a type; operands are `%out, %in0, ...` then `constants`."""
-        return run_instruction(card, opcode, out, inputs, constants)
+        lanes = run_instruction(card, opcode, out, inputs, constants)
+        few = [(kind, array[::7]) for kind, array in inputs]
+        alone = run_instruction(card, opcode, out, few, constants, alone=True)
+        assert same_bits(alone, lanes[::7]), "one thread to a block gives another result than many"
+        return lanes
 
     return run
 
 
-def run_instruction(card, opcode, out, inputs, constants):
+def same_bits(first, second):
+    number = first.dtype.kind != "f"
+    return np.array_equal(first, second) if number else np.array_equal(first, second, equal_nan=True)
+
+
+def run_instruction(card, opcode, out, inputs, constants, *, alone=False):
+    """Run over all elements, 64 threads to a block, or `alone`: one thread, whose values are uniform."""
     count = len(inputs[0][1])
     register = {8: "b16", 16: "b16", 32: "b32", 64: "b64"}
     lines, names = [], []
@@ -110,7 +120,7 @@ def run_instruction(card, opcode, out, inputs, constants):
 .visible .entry k({params})
 {{
   .reg .b32 %i, %c, %t; .reg .b64 %p, %q; .reg .{register[size * 8]} %out;
-  mov.u32 %c, %ctaid.x; mov.u32 %t, %tid.x; mad.lo.u32 %i, %c, 64, %t;
+  mov.u32 %c, %ctaid.x; mov.u32 %t, %tid.x; {"mov.u32 %i, %c;" if alone else "mad.lo.u32 %i, %c, 64, %t;"}
   {" ".join(lines)}
   {opcode} {operands};
   ld.param.u64 %p, [p{len(inputs)}];
@@ -123,6 +133,8 @@ def run_instruction(card, opcode, out, inputs, constants):
     addresses = [card.put(np.resize(array, padded)) for _, array in inputs]
     result = np.zeros(padded, PTX_TYPES[out])
     target = card.put(result)
-    report = card.run(load_module(text), "k", (padded // 64,), (64,), *addresses, target)
+    report = card.run(
+        load_module(text), "k", (count,) if alone else (padded // 64,), (1,) if alone else (64,), *addresses, target
+    )
     assert report.ok, report.diagnostics
     return card.get(target, result)[:count]
