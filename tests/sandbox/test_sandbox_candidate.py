@@ -79,9 +79,10 @@ def test_an_extension_runs_and_computes(softmax_build, settings):
 def test_sixteen_bit_types_pass_bit_for_bit(softmax_build, settings):
     x = RNG.standard_normal((3, 70)).astype("f4")
     with open_candidate(softmax_build, H100, settings=settings) as session:
-        half = session.call([tensor(x.astype("f2"))]).outputs[0]
-        brain = session.call([tensor(bfloat16(x), DType.BFLOAT16)]).outputs[0]
-        double = session.call([tensor(x.astype("f8"))]).outputs[0]
+        arguments = (tensor(x.astype("f2")), tensor(bfloat16(x), DType.BFLOAT16), tensor(x.astype("f8")))
+        executions = [session.call([argument]) for argument in arguments]
+    assert [execution.message for execution in executions] == ["", "", ""]
+    half, brain, double = (execution.outputs[0] for execution in executions)
     assert (half.dtype, brain.dtype, double.dtype) == (DType.FLOAT16, DType.BFLOAT16, DType.FLOAT64)
     np.testing.assert_allclose(array(half), softmax(x.astype("f2")), rtol=2e-3)
     rounded = from_bfloat16(bfloat16(x))
