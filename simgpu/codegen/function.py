@@ -61,6 +61,7 @@ class FunctionCode:
             if self._has_slot(index):
                 e.line(f"%m{index} = alloca <32 x i1>")
                 e.line(f"store <32 x i1> zeroinitializer, ptr %m{index}")
+        e.line("%carry = alloca <32 x i1>")
         e.line("%fuel = alloca i64")
         e.line(f"store i64 {state.FUEL}, ptr %fuel")
         self._parameters()

@@ -14,6 +14,7 @@ from simgpu.lowering import (
     atomic,
     bits,
     calls,
+    carry,
     control,
     conversion,
     floating,
@@ -66,7 +67,9 @@ def find(instruction: Instruction) -> Lowering:
     """Return the lowering of an instruction by its base opcode and type."""
     base, types = instruction.base, instruction.modifiers
     chosen = _ANY.get(base)
-    if chosen is None and types:
+    if carry.uses_carry(instruction):
+        chosen = carry.TABLE.get(base)
+    elif chosen is None and types:
         last = types[-1]
         if last in _HALF_TYPES or (last == "f32" and _HALF_TYPES & set(types)):
             chosen = half.TABLE.get(base)

@@ -25,33 +25,32 @@ def _add_or_sub(c: Context, i: Instruction) -> None:
     c.result(i.operands[0], value)
 
 
-def _product(c: Context, i: Instruction, part: str, kind: ScalarType) -> Value:
+def product(c: Context, i: Instruction, part: str, kind: ScalarType) -> Value:
+    """Multiply the first two sources: the low half, the high half or the whole (`wide`)."""
     first, second = c.source(i.operands[1], kind), c.source(i.operands[2], kind)
     if part == "lo":
         return c.e.binary("mul", first, second)
     wide = f"i{2 * kind.bits}"
-    product = c.e.binary(
-        "mul", c.e.resize(first, wide, signed=kind.signed), c.e.resize(second, wide, signed=kind.signed)
-    )
+    whole = c.e.binary("mul", c.e.resize(first, wide, signed=kind.signed), c.e.resize(second, wide, signed=kind.signed))
     if part == "wide":
-        return product
-    return c.e.cast("trunc", c.e.number("lshr", product, kind.bits), f"i{kind.bits}")
+        return whole
+    return c.e.cast("trunc", c.e.number("lshr", whole, kind.bits), f"i{kind.bits}")
 
 
 def _multiply(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     part, kind = modifiers.take("lo", "hi", "wide"), modifiers.kind()
     modifiers.done()
-    c.result(i.operands[0], _product(c, i, part or "lo", kind))
+    c.result(i.operands[0], product(c, i, part or "lo", kind))
 
 
 def _multiply_add(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     part, saturate, kind = modifiers.take("lo", "hi", "wide"), modifiers.has("sat"), modifiers.kind()
     modifiers.done()
-    product = _product(c, i, part or "lo", kind)
-    addend = c.source(i.operands[3], ScalarType(f"{kind.value[0]}{product.bits}"))
-    value = c.e.intrinsic("sadd.sat", product, addend) if saturate else c.e.binary("add", product, addend)
+    whole = product(c, i, part or "lo", kind)
+    addend = c.source(i.operands[3], ScalarType(f"{kind.value[0]}{whole.bits}"))
+    value = c.e.intrinsic("sadd.sat", whole, addend) if saturate else c.e.binary("add", whole, addend)
     c.result(i.operands[0], value)
 
 
@@ -64,10 +63,10 @@ def _multiply_24(c: Context, i: Instruction) -> None:
     for operand in i.operands[1:3]:
         high = c.e.number("shl", c.source(operand, kind), 8)
         factors.append(c.e.resize(c.e.number("ashr" if kind.signed else "lshr", high, 8), "i64", signed=kind.signed))
-    product = c.e.binary("mul", factors[0], factors[1])
+    whole = c.e.binary("mul", factors[0], factors[1])
     if part == "hi":
-        product = c.e.number("lshr", product, 16)
-    value = c.e.cast("trunc", product, "i32")
+        whole = c.e.number("lshr", whole, 16)
+    value = c.e.cast("trunc", whole, "i32")
     if i.base == "mad24":
         value = c.e.binary("add", value, c.source(i.operands[3], kind))
     c.result(i.operands[0], value)

@@ -159,7 +159,7 @@ def test_an_indirect_branch_goes_by_its_table(card):
     [
         ("frobnicate.b32 %r1, %r2;", "frobnicate"),
         ("add.f32.sideways %r1, %r2, %r2;", "sideways"),
-        ("add.cc.u32 %r1, %r2, %r2;", "cc"),
+        ("mul.odd.lo.u32 %r1, %r2, %r2;", "odd"),
         ("ld.global.odd.u32 %r1, [%rd1];", "odd"),
         ("tex.2d.v4.f32.f32 {%r1,%r1,%r1,%r1}, [%rd1];", "tex.2d"),
     ],

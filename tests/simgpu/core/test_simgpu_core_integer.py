@@ -227,3 +227,24 @@ def test_sad_and_mul24(instruction):
     got = instruction("mul24.lo.s32", "u32", ("u32", a), ("u32", b))
     expected = [signed(int(x), 24) * signed(int(y), 24) % 2**32 for x, y in zip(a, b, strict=True)]
     assert got.tolist() == expected
+
+
+def test_carry_chains(card, compile_cuda):
+    """128-bit sums, differences and products of nvcc are carry chains."""
+    module = compile_cuda(r"""
+typedef unsigned __int128 wide;
+extern "C" __global__ void work(const wide* a, const wide* b, wide* out, int n) {
+  int t = threadIdx.x; wide x = a[t], y = b[t];
+  out[t] = x + y; out[n + t] = x - y; out[2 * n + t] = x * y;
+}""")
+    a, b = (numbers(64, seed)[:64].reshape(-1, 2) for seed in (11, 12))
+    a[0], b[0] = (2**64 - 1, 0), (1, 0)
+    out = np.zeros((3, 32, 2), np.uint64)
+    target = card.put(out)
+    assert card.run(module, "work", (1,), (32,), card.put(a), card.put(b), target, np.int32(32)).ok
+    got = [[int(low) | int(high) << 64 for low, high in row] for row in card.get(target, out)]
+    x, y = ([int(low) | int(high) << 64 for low, high in side] for side in (a, b))
+    pairs = list(zip(x, y, strict=True))
+    assert got[0] == [(p + q) % 2**128 for p, q in pairs]
+    assert got[1] == [(p - q) % 2**128 for p, q in pairs]
+    assert got[2] == [p * q % 2**128 for p, q in pairs]
