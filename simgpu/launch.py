@@ -23,13 +23,12 @@ from simgpu.module import CompiledKernel, Kernel, Module
 from simgpu.report import Dim3, LaunchReport
 from simgpu.runtime import state
 from simgpu.runtime.engine import load_runtime
+from simgpu.runtime.stacks import STACK_BYTES, FiberStacks
 
 _MAX_THREADS = 1024
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _MAX_SHARED = 227 << 10
-_STACK = 256 << 10
-_SECTOR = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +242,7 @@ class _WorkerMemory:
         self.state = state.Worker()
         fill(self.state)
         stacks = warps if compiled.suspends else 1
-        self._stacks = np.empty(stacks * _STACK + 64, np.uint8)
+        self._stacks = FiberStacks(stacks)
         self._shared = np.empty(shared_size + 256, np.uint8)
         self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64, np.uint8)
         self._cache = np.zeros((len(program.sites) + 1, 2), np.uint64)
@@ -251,7 +250,7 @@ class _WorkerMemory:
         self.block_counts = np.zeros((len(program.counted) + 1, 2), np.int64)
         self.events = np.zeros(len(state.EVENT_FIELDS), np.int64)
         own = self.state
-        own.stacks, own.stack_size = _aligned(self._stacks, 64), _STACK
+        own.stacks, own.stack_size = self._stacks.address, STACK_BYTES
         own.shared, own.local = _aligned(self._shared, 128), _aligned(self._local, 64)
         own.local_size = program.local_bytes
         own.cache = self._cache.ctypes.data

@@ -15,6 +15,7 @@ _RED_ZONE = 256
 _MAP_NORESERVE = 0x4000
 _POISON = 0xCB
 _POISON_LIMIT = 64 << 20
+"""Larger allocations are poisoned so far only: touching all of a very large one costs real memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class DeviceMemory:
         self._addresses.insert(place, address)
         self._allocations.insert(place, Allocation(address, nbytes, label))
         self._used += room
-        self.view(address, min(nbytes, _POISON_LIMIT))[:] = bytes([_POISON]) * min(nbytes, _POISON_LIMIT)
+        ctypes.memset(address, _POISON, min(nbytes, _POISON_LIMIT))
         return address
 
     def _extend(self, room: int) -> int:

@@ -99,7 +99,8 @@ def load_runtime() -> MachineCode:
     names["lanes64"] = f"<{lanes}>"
     parts = [context.read_text()]
     parts += [
-        Template((folder / f"{name}.ll").read_text()).substitute(names) for name in ("scheduler", "access", "counting")
+        Template((folder / f"{name}.ll").read_text()).substitute(names)
+        for name in ("scheduler", "barriers", "access", "counting")
     ]
     lane_template = Template((folder / "lanes.ll").read_text())
     parts += [lane_template.substitute(T=element, B=int(element[1:]) // 8) for element in ("i8", "i16", "i32", "i64")]
