@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ from tasks.errors import InfraError
 _CUDA_REMEDY = "reinstall Kernelwright, or run: pip install 'cuda-toolkit[nvcc,cudart,nvrtc,cccl]==13.0.*'"
 _TVM_FFI_REMEDY = "reinstall Kernelwright, or run: pip install 'apache-tvm-ffi>=0.1.15,<0.2'"
 _GXX_REMEDY = "install the GNU C++ compiler, for instance: apt-get install g++"
+
+_VERSION_SECONDS = 20.0
 
 _HEADERS = Path(__file__).parent / "include"
 
@@ -43,7 +46,7 @@ class Toolchain:
     tvm_ffi_version: str
     """Version of the TVM FFI wheel."""
     gxx_version: str
-    """Version of the host compiler, as its folder of internal headers names it."""
+    """Version of the host compiler."""
 
     @property
     def nvcc(self) -> Path:
@@ -140,7 +143,7 @@ def findings() -> tuple[Finding, ...]:
     return (
         _finding("nvcc", lambda: f"{_version('nvidia-cuda-nvcc')} in {cuda_root() / 'bin'}", _CUDA_REMEDY),
         _finding("nvrtc", lambda: f"{_version('nvidia-cuda-nvrtc')}, {nvrtc_library().name}", _CUDA_REMEDY),
-        _finding("g++", lambda: f"{_gxx()} ({_gxx_version(_gxx())})", _GXX_REMEDY),
+        _finding("g++", lambda: f"{_gxx_version(_gxx())} in {_gxx()}", _GXX_REMEDY),
         _finding("tvm-ffi", lambda: f"{_version('apache-tvm-ffi')} in {_tvm_ffi_root()}", _TVM_FFI_REMEDY),
         _isolation_finding(),
         _gpu_finding(),
@@ -201,9 +204,13 @@ def _gxx() -> Path:
 
 
 def _gxx_version(gxx: Path) -> str:
-    # Asking the compiler costs a process per start; its real name and size change with every upgrade.
-    real = gxx.resolve()
-    return f"{real.name} ({real.stat().st_size})"
+    try:
+        asked = subprocess.run(
+            [str(gxx), "-dumpfullversion"], capture_output=True, text=True, timeout=_VERSION_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InfraError(f"{gxx} does not run ({error}); {_GXX_REMEDY}") from error
+    return asked.stdout.strip()
 
 
 def _version(distribution: str) -> str:

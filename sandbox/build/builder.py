@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -15,10 +16,11 @@ from sandbox.build.record import read_build, write_build
 from sandbox.isolation import choose_isolation
 from sandbox.settings import SandboxSettings
 from sandbox.toolchain import find_toolchain
-from sandbox.values import Build, Candidate, Language, Limits
+from sandbox.values import Build, BuildError, BuildErrorKind, Candidate, Language, Limits
 from tasks.errors import UserError
 
 _PROGRAM = "program.so"
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 _HEADER_SUFFIXES = frozenset({".h", ".hpp", ".cuh", ".inl", ".cu", ".inc"})
 
 
@@ -45,10 +47,10 @@ def build(
     InfraError
         A compiler is missing, or the cache cannot be written.
     """
+    _check_names(candidate)
     settings = settings or SandboxSettings.load()
     compiler = _compiler(settings, limits)
     language_key = cuda_key if candidate.language is Language.CUDA else raw_key
-    compile_language = build_cuda if candidate.language is Language.CUDA else build_raw
     key = content_key(
         FORMAT,
         candidate.content_hash,
@@ -57,35 +59,42 @@ def build(
         *nvcc_flags(arch),
         language_key(candidate, compiler),
     )
-
-    def fill(folder: Path) -> None:
-        start = time.monotonic()
-        work = folder / "work"
-        work.mkdir()
-        made = compile_language(candidate, arch, compiler, work)
-        kept = [*(file.name for file in candidate.files), made.ptx, *([made.library] if made.library else [])]
-        for name in kept:
-            # The source's name is checked by the compilation above; a launch specification's is fixed.
-            if (work / name).is_file():
-                (work / name).rename(folder / name)
-        shutil.rmtree(work)
-        write_build(
-            folder,
-            Build(
-                candidate_hash=candidate.content_hash,
-                language=candidate.language,
-                entry=candidate.entry,
-                arch=arch,
-                folder=folder,
-                toolchain=compiler.toolchain.identity,
-                seconds=time.monotonic() - start,
-                cached=False,
-                **made.model_dump(),
-            ),
-        )
-
-    entry = BuildCache(settings.cache_dir).entry(key, fill)
+    entry = BuildCache(settings.cache_dir).entry(key, lambda folder: _compile(candidate, arch, compiler, folder))
     return read_build(entry.folder, cached=entry.cached)
+
+
+def _check_names(candidate: Candidate) -> None:
+    """Refuse file names that lead out of the folder of the build."""
+    names = [file.name for file in candidate.files]
+    for name in names:
+        if not _FILE_NAME.fullmatch(name) or names.count(name) > 1:
+            raise BuildError(BuildErrorKind.SPEC, f"`{name}` is not a plain file name, or is given twice", "")
+
+
+def _compile(candidate: Candidate, arch: str, compiler: Compiler, folder: Path) -> None:
+    """Fill the folder of a cache entry: sources, artefacts, and the record of the build."""
+    start = time.monotonic()
+    work = folder / "work"
+    work.mkdir()
+    compile_language = build_cuda if candidate.language is Language.CUDA else build_raw
+    made = compile_language(candidate, arch, compiler, work)
+    for name in (*(file.name for file in candidate.files), made.ptx, *([made.library] if made.library else [])):
+        # Files that the language does not use are left behind.
+        if (work / name).is_file():
+            (work / name).rename(folder / name)
+    shutil.rmtree(work)
+    build_made = Build(
+        candidate_hash=candidate.content_hash,
+        language=candidate.language,
+        entry=candidate.entry,
+        arch=arch,
+        folder=folder,
+        toolchain=compiler.toolchain.identity,
+        seconds=time.monotonic() - start,
+        cached=False,
+        **made.model_dump(),
+    )
+    write_build(folder, build_made)
 
 
 def compile_program(source: Path, arch: str, settings: SandboxSettings | None = None) -> Path:

@@ -15,7 +15,6 @@ from sandbox.values import BuildError, BuildErrorKind, Candidate, SourceFile
 LIBRARY = "candidate.so"
 PTX = "candidate.ptx"
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\.cu")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 _DIRECT = """\
@@ -68,13 +67,13 @@ def only_source(candidate: Candidate) -> SourceFile:
     Raises
     ------
     BuildError
-        There is none, or more than one, or its name is not a plain file name.
+        There is none, or more than one, or it has the name of the generated file.
     """
     sources = [file for file in candidate.files if file.name.endswith(".cu")]
     if len(sources) != 1:
         raise BuildError(BuildErrorKind.SPEC, f"a candidate has one .cu file, not {len(sources)}", "")
-    if not _FILE_NAME.fullmatch(sources[0].name) or sources[0].name == ENTRY_FILE:
-        raise BuildError(BuildErrorKind.SPEC, f"`{sources[0].name}` is not a plain file name such as kernel.cu", "")
+    if sources[0].name == ENTRY_FILE:
+        raise BuildError(BuildErrorKind.SPEC, f"`{ENTRY_FILE}` is the name of the generated entry", "")
     return sources[0]
 
 

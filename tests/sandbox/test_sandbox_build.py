@@ -147,9 +147,13 @@ def test_a_compilation_that_takes_too_long_is_stopped(settings):
         cuda("", name="kernelwright_entry.cu"),
         cuda("", entry="f()"),
         Candidate(language=Language.CUDA, files=()),
+        Candidate(
+            language=Language.CUDA, files=(SourceFile(name="kernel.cu", text=""), SourceFile(name="../../x", text=""))
+        ),
+        Candidate(language=Language.CUDA, files=(SourceFile(name="kernel.cu", text=""),) * 2),
         Candidate(language=Language.RAW, files=(SourceFile(name="kernel.cu", text=RELU),)),
     ],
-    ids=["folder", "blank", "reserved", "entry", "nothing", "no-spec"],
+    ids=["folder", "blank", "reserved", "entry", "nothing", "other-folder", "twice", "no-spec"],
 )
 def test_a_candidate_of_the_wrong_shape_is_told_so_before_anything_runs(settings, candidate):
     with pytest.raises(BuildError) as failure:
