@@ -43,11 +43,6 @@ def cuda_candidate(text: str, name: str = "kernel.cu") -> Candidate:
     return Candidate(language=Language.CUDA, files=(SourceFile(name=name, text=text),))
 
 
-def raw_candidate(text: str, spec: str) -> Candidate:
-    files = (SourceFile(name="kernel.cu", text=text), SourceFile(name="launch.toml", text=spec))
-    return Candidate(language=Language.RAW, files=files, entry="forward")
-
-
 @pytest.fixture(scope="session")
 def sources() -> Path:
     """Folder of the CUDA sources that these tests compile."""

@@ -4,8 +4,9 @@ import pytest
 
 from sandbox.build import build
 from sandbox.isolation import choose_isolation
+from sandbox.reference import SandboxProber
 from sandbox.settings import IsolationChoice, SandboxSettings
-from sandbox.values import BuildError, BuildErrorKind, Candidate, ExitState, Language, SourceFile
+from sandbox.values import BuildError, BuildErrorKind, Candidate, Language, SourceFile
 from tasks.errors import UserError
 
 RAW = Candidate(
@@ -32,11 +33,12 @@ def test_compile_seconds_bounds_a_build(tmp_path):
     assert failure.value.kind is BuildErrorKind.TIMEOUT
 
 
-def test_call_seconds_and_memory_bound_a_child(tmp_path):
-    settings = SandboxSettings.load(cache_dir=tmp_path, call_seconds=7, memory_bytes=1 << 30)
-    assert (settings.limits.wall_seconds, settings.limits.memory_bytes) == (7, 1 << 30)
-    assert settings.compile_limits.memory_bytes == 1 << 30
-    assert ExitState.TIMEOUT
+@pytest.mark.parametrize(
+    ("flags", "said"), [({"call_seconds": 0.5}, "within 0.5 s"), ({"memory_bytes": 64 << 20}, "more than 64 MiB")]
+)
+def test_call_seconds_and_memory_bytes_bound_a_child(flags, said):
+    with pytest.raises(UserError, match=said):
+        SandboxProber(SandboxSettings.load(**flags)).probe("while True: pass")
 
 
 def test_isolation_chooses_how_processes_are_held(monkeypatch):
