@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -16,13 +18,16 @@ from simgpu.report import Counters
 from simgpu.runtime import state
 
 SECTOR = 32
+WARP = 32
 _SPECIAL = frozenset({"ex2", "lg2", "sin", "cos", "tanh", "rcp", "rsqrt", "sqrt"})
 _CONTROL = frozenset({"bra", "brx", "ret", "exit", "call", "trap", "brkpt", "nanosleep"})
 _MOVES = frozenset({"mov", "cvta", "selp", "slct"})
 _BARRIERS = frozenset({"bar", "barrier"})
 _WARP_WIDE = frozenset({"shfl", "vote", "match", "redux", "activemask", "elect"})
-_OTHER = frozenset({"membar", "fence", "prefetch", "prefetchu", "pmevent", "isspacep", "setmaxnreg"})
+_OTHER = frozenset({"membar", "fence", "prefetch", "prefetchu", "pmevent", "isspacep", "setmaxnreg", "createpolicy"})
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "fma", "mad"})
+_SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
+_TENSOR_KINDS = {"tf32": "tf32", "bf16": "fp16", "s8": "int8", "u8": "int8", "f16": "fp16"}
 _FLOAT_CLASSES = {"f16": "fp16", "f16x2": "fp16", "bf16": "fp16", "bf16x2": "fp16", "f32": "fp32", "f64": "fp64"}
 
 
@@ -99,7 +104,9 @@ def block_flops(block: CountedBlock) -> Counter[str]:
     """Count one lane's floating-point operations in a block, by type."""
     found: Counter[str] = Counter()
     for instruction in block.instructions:
-        if instruction.base in _SPECIAL:
+        if is_product(instruction):
+            found.update(_tensor_operations(instruction))
+        elif instruction.base in _SPECIAL:
             found["special"] += 1
         elif instruction.base in _ARITHMETIC and instruction.modifiers[-1] in _FLOAT_CLASSES:
             kind = instruction.modifiers[-1]
@@ -108,9 +115,23 @@ def block_flops(block: CountedBlock) -> Counter[str]:
     return found
 
 
+def is_product(instruction: Instruction) -> bool:
+    """Whether an instruction is a tensor-core product."""
+    return instruction.base == "mma" or (instruction.base == "wmma" and "mma" in instruction.modifiers)
+
+
+def _tensor_operations(instruction: Instruction) -> dict[str, int]:
+    """Count a tensor-core product's operations, a multiply-add as two, shared among the 32 lanes."""
+    shape = next(found for name in instruction.modifiers if (found := _SHAPE.fullmatch(name)))
+    kind = next((name for name in _TENSOR_KINDS if name in instruction.modifiers), "f16")
+    return {f"tensor_{_TENSOR_KINDS[kind]}": 2 * prod(int(number) for number in shape.groups()) // WARP}
+
+
 def instruction_class(instruction: Instruction) -> str:
     """Return the class under which `Counters.instructions` counts an instruction."""
     base, modifiers = instruction.base, instruction.modifiers
+    if is_product(instruction):
+        return "tensor"
     for names, kind in (
         (_SPECIAL, "special"),
         (_CONTROL, "control"),
@@ -125,14 +146,14 @@ def instruction_class(instruction: Instruction) -> str:
         return "convert"
     if base in {"atom", "red"}:
         return "atomic"
-    if base in {"ld", "ldu", "st", "cp"}:
+    if base in {"ld", "ldu", "st", "cp", "ldmatrix", "wmma"}:
         return _memory_class(base, modifiers)
     return _FLOAT_CLASSES.get(modifiers[-1], "int") if modifiers else "int"
 
 
 def _memory_class(base: str, modifiers: tuple[str, ...]) -> str:
     spaces = {modifier.partition("::")[0] for modifier in modifiers}
-    action = "store" if base == "st" else "load"
+    action = "store" if base == "st" or "store" in spaces else "load"
     if base == "cp":
         return "global_load"
     if "local" in spaces:

@@ -52,10 +52,11 @@ class Counters:
 
     instructions: dict[str, int] = field(default_factory=dict)
     """Warp instructions by class: int, fp16, fp32, fp64, special, convert, move, control, global_load,
-    global_store, shared_load, shared_store, local, atomic, shuffle, barrier, other."""
+    global_store, shared_load, shared_store, local, atomic, shuffle, barrier, tensor, other."""
     thread_instructions: int = 0
     thread_flops: dict[str, int] = field(default_factory=dict)
-    """Floating-point operations by type (fp16, fp32, fp64; fused multiply-add counts two), and `special`."""
+    """Floating-point operations by type (fp16, fp32, fp64; fused multiply-add counts two), `special`, and on
+    tensor cores `tensor_fp16`, `tensor_tf32`, `tensor_int8`."""
     global_load_requests: int = 0
     global_load_sectors: int = 0
     global_load_bytes: int = 0

@@ -46,8 +46,10 @@ def test_ldmatrix_and_mma(card, compile_cuda):
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((16, 16)).astype(np.float16), rng.standard_normal((16, 8)).astype(np.float16)
     d = card.put(np.zeros((16, 8), np.float32))
-    report = card.run(compile_cuda(LDMATRIX), "gemm", (1,), (32,), card.put(a), card.put(b), d)
+    report = card.run(compile_cuda(LDMATRIX), "gemm", (1,), (32,), card.put(a), card.put(b), d, counters=True)
     assert report.ok, report.diagnostics
+    assert report.counters.instructions["tensor"] == 1
+    assert report.counters.thread_flops["tensor_fp16"] == 2 * 16 * 8 * 16
     exact = a.astype(np.float64) @ b.astype(np.float64) + 1
     assert np.abs(card.get(d, np.zeros((16, 8), np.float32)) - exact).max() < 1e-5
 
