@@ -15,6 +15,9 @@ _REGISTER_VALUES = 64
 _BLOCK_VALUES = 160
 """Bound on values per thread times threads / 256 + 1: wider blocks leave each thread fewer registers."""
 
+_UNROLLED_PRODUCTS = 512
+"""Multiply-adds of a thread in one step of the unrolled loop; more would not fit the instruction cache well."""
+
 
 @dataclass(frozen=True, slots=True)
 class PointwiseSchedule:
@@ -166,6 +169,11 @@ class MatmulSchedule:
     def block(self) -> int:
         """Threads per block."""
         return (self.tile_m // self.thread_m) * (self.tile_n // self.thread_n)
+
+    @property
+    def unroll(self) -> int:
+        """Steps of the summed dimension that are written out: whole tiles, unless that makes the code too long."""
+        return min(self.tile_k, _UNROLLED_PRODUCTS // (self.thread_m * self.thread_n))
 
     def is_legal(self) -> bool:
         """Whether a kernel can be written for it."""

@@ -138,7 +138,7 @@ matmul_0(const float* __restrict__ x, const float* __restrict__ w, const float* 
   for (int64_t first_k = 0; first_k < inner; first_k += K0_TILE_K) {
     const bool more = first_k + K0_TILE_K < inner;
     if (more) fetch(first_k + K0_TILE_K);  // in flight while the current tile is multiplied
-#pragma unroll 4
+#pragma unroll 8
     for (int k = 0; k < K0_TILE_K; ++k) {
       float left_strip[K0_THREAD_M];
       float right_strip[K0_THREAD_N];
