@@ -8,6 +8,7 @@ from simgpu.errors import PtxSyntaxError, UnsupportedError
 from simgpu.ptx.syntax import Function, Instruction, Label, Register, Symbol
 
 _RETURNS = {"ret", "exit"}
+_BARRIERS = {"bar", "barrier", "call"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Graph:
     order: tuple[int, ...]
     position: dict[int, int]
     exit: int
+    aside: frozenset[int]
+    """Blocks on a way out that has nothing to do with any barrier: none comes before them or after them."""
 
     def common_depth(self, first: int, second: int) -> int:
         """Count the loops that hold both blocks."""
@@ -85,14 +88,16 @@ class Graph:
             depth += 1
         return depth
 
-    def next_key(self, here: int, candidate: int) -> tuple[int, bool, int]:
+    def next_key(self, here: int, candidate: int) -> tuple[int, int, bool, int]:
         """Sort key of `candidate` as the next block of a warp that stands at the end of `here`.
 
-        Inner loops are finished first; within a loop, blocks go in order, then the next iteration.
-        Lanes thus wait for the others at the immediate post-dominator of the branch that parted them.
+        Lanes on a way out of their own go first, since those at a barrier need not wait for lanes that leave. Then
+        inner loops are finished; within a loop, blocks go in order, then the next iteration. Lanes thus wait for the
+        others at the immediate post-dominator of the branch that parted them. The exit block comes last.
         """
         place = self.position[candidate]
-        return (-self.common_depth(here, candidate), place <= self.position[here], place)
+        turn = 2 if candidate == self.exit else int(candidate not in self.aside)
+        return (turn, -self.common_depth(here, candidate), place <= self.position[here], place)
 
 
 def build_graph(function: Function) -> Graph:
@@ -112,7 +117,26 @@ def build_graph(function: Function) -> Graph:
     if exit_block in order:
         order.remove(exit_block)
     order.append(exit_block)
-    return Graph(tuple(blocks), tuple(order), {block: place for place, block in enumerate(order)}, exit_block)
+    position = {block: place for place, block in enumerate(order)}
+    return Graph(tuple(blocks), tuple(order), position, exit_block, _aside(blocks, order))
+
+
+def _aside(blocks: list[Block], order: list[int]) -> frozenset[int]:
+    """Find the blocks that no barrier (or call, which may hold one) can reach and that can reach none."""
+    holders = {index for index in order if any(item.base in _BARRIERS for item in blocks[index].instructions)}
+    after = set(holders)
+    work = list(holders)
+    while work:
+        fresh = set(blocks[work.pop()].successors) - after
+        after |= fresh
+        work.extend(fresh)
+    before = set(holders)
+    grown = True
+    while grown:
+        more = {index for index in order if before.intersection(blocks[index].successors)} - before
+        grown = bool(more)
+        before |= more
+    return frozenset(order) - before - after
 
 
 class _Builder:

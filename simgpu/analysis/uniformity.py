@@ -15,7 +15,9 @@ from simgpu.analysis.transfer import ShapeRules, lane_special
 from simgpu.ptx.syntax import Address, Instruction, Operand, Register, Special, Symbol
 from simgpu.report import Dim3
 
-_PER_LANE = frozenset({"addc", "subc", "madc", "shfl", "atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"})
+_PER_LANE = frozenset(
+    {"addc", "subc", "madc", "shfl", "atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"}
+)
 _WHOLE_WARP = frozenset({"vote", "activemask", "redux", "bar", "barrier"})
 _SPACES = frozenset({"global", "shared", "local", "const", "param"})
 

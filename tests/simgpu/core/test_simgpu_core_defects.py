@@ -152,6 +152,40 @@ extern "C" __global__ void kernel(int* data, int n) {
     assert card.get(data, np.zeros(N, np.int32)).tolist() == [i if i % 3 == 0 else 5 for i in range(N)]
 
 
+def test_lanes_on_their_way_out_hold_up_no_barrier(card, compile_cuda):
+    source = r"""
+extern "C" __global__ void kernel(int* data, int n) {
+  int i = threadIdx.x;
+  if (i % 3 == 0) { for (int k = 0; k < i % 5; k++) data[i] = data[i] * 2 + n; return; }
+  __syncthreads();
+  data[i] = 5;
+}"""
+    report, data = launch_marked(card, compile_cuda, source)
+    assert report.ok, report.diagnostics
+
+    def early(i):
+        value = i
+        for _ in range(i % 5):
+            value = value * 2 + N
+        return value
+
+    assert card.get(data, np.zeros(N, np.int32)).tolist() == [early(i) if i % 3 == 0 else 5 for i in range(N)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for (int k = 0; k < 9; k++) { if (k == i % 7 + 1) break; __syncthreads(); } data[i] = 5;",
+        "if (i % 2) __syncthreads(); data[i] = 5;",
+        "if (i % 2) { data[i] = 1; __syncthreads(); } else { data[i] = 2; __syncthreads(); } data[i] += n;",
+    ],
+)
+def test_barriers_that_only_some_lanes_meet(card, compile_cuda, body):
+    source = f'extern "C" __global__ void kernel(int* data, int n) {{ int i = threadIdx.x; {body} }}'
+    (found,) = launch_marked(card, compile_cuda, source)[0].diagnostics
+    assert found.kind is DiagnosticKind.DIVERGENT_BARRIER
+
+
 def test_warps_waiting_at_different_barriers_are_a_deadlock(card, compile_cuda):
     source = r"""
 extern "C" __global__ void kernel(int* data, int n) {
