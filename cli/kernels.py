@@ -82,7 +82,7 @@ def diff(left: KernelArgument, right: KernelArgument, *, as_json: JsonOption = F
     """Show what changed from one kernel to another."""
     archive = Archive.open()
     texts = [_text(read_attempt(archive, name).candidate, name).splitlines(keepends=True) for name in (left, right)]
-    difference = "".join(difflib.unified_diff(*texts, fromfile=left, tofile=right))
+    difference = "".join(difflib.unified_diff(texts[0], texts[1], fromfile=left, tofile=right))
     if as_json:
         emit_json(DiffReport(left=left, right=right, diff=difference))
     else:

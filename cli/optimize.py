@@ -70,10 +70,10 @@ def optimize(
             max_seconds=max_seconds,
         )
         run = archive.create_run(config)
-    return _search_and_report(archive, run, as_json=as_json)
+    return _search_and_report(archive, run, typed=task, as_json=as_json)
 
 
-def _search_and_report(archive: Archive, run: RunRecord, *, as_json: bool) -> int:
+def _search_and_report(archive: Archive, run: RunRecord, *, typed: str | None, as_json: bool) -> int:
     from agent.evaluation import LocalEvaluator
     from agent.proposers import open_proposer
     from agent.search import run_search
@@ -101,12 +101,15 @@ def _search_and_report(archive: Archive, run: RunRecord, *, as_json: bool) -> in
     if as_json:
         emit_json(report)
     else:
-        print_report(report, stored_in=archive.location)
+        print_report(report, stored_in=archive.location, typed=typed)
     return 0 if report.best is not None else 1
 
 
-def print_report(report: OptimizeReport, *, stored_in: str) -> None:
-    """Print a run for a person: its candidates, the best kernel, where it is, and what to type next."""
+def print_report(report: OptimizeReport, *, stored_in: str, typed: str | None = None) -> None:
+    """Print a run for a person: its candidates, the best kernel, where it is, and what to type next.
+
+    `typed` is the task as the person wrote it; a run that is looked up later knows only the task itself.
+    """
     results.print(attempt_table(report.run, report.attempts))
     if report.run.message:
         results.print(report.run.message, markup=False)
@@ -122,8 +125,8 @@ def print_report(report: OptimizeReport, *, stored_in: str) -> None:
     results.print("Next:")
     for command, purpose in (
         (f"kernelwright kernels show {name} --source > best.cu", "the kernel alone"),
-        (f"kernelwright verify {report.run.config.task.slug} {name}", "verify it again, with new secret values")
-        if report.run.config.task.provenance.origin != "user"
+        (f"kernelwright verify {typed} {name}", "verify it again, with new secret values")
+        if typed
         else (f"kernelwright kernels show {name}", "its verdict, check by check"),
         ("kernelwright serve", "browse runs and kernels at http://127.0.0.1:8000"),
         ("kernelwright dataset export kernels.jsonl", "every passed kernel as a fine-tuning set"),

@@ -75,19 +75,34 @@ def print_verdict(verdict: Verdict) -> None:
     """Print a verdict: its status, the failed checks, the evidence and what the device saw."""
     marks = _workload_marks(verdict)
     results.print(outcome(passed=verdict.passed, status=verdict.status.value), f"on {verdict.device}", "  ", marks)
-    shown = [check for check in verdict.checks if not check.passed] or list(verdict.checks)
-    table = Table("check", "workload", "result", "detail")
-    for check in shown:
-        result = outcome(passed=check.passed, status="ok" if check.passed else (check.status or "failed"))
-        table.add_row(check.name, check.workload or "", result, check.detail)
-    results.print(table)
+    results.print(_passed_table(verdict) if verdict.passed else _failed_table(verdict))
     for item in verdict.evidence:
         results.print(f"{item.tier.value} evidence {item.rule} at {item.where}: {item.reason}", markup=False)
-    for item in verdict.diagnostics:
-        place = f"{item.file or item.kernel}:{item.line}" if item.line else item.kernel
-        results.print(f"{item.kind} at {place}, block {item.block}, thread {item.thread}: {item.message}", markup=False)
+    for seen in verdict.diagnostics:
+        place = f"{seen.file or seen.kernel}:{seen.line}" if seen.line else seen.kernel
+        results.print(f"{seen.kind} at {place}, block {seen.block}, thread {seen.thread}: {seen.message}", markup=False)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in verdict.seconds.items())
     results.print(f"{stages}; isolation: {verdict.isolation}; replay with --seed {verdict.seed}", style="dim")
+
+
+def _failed_table(verdict: Verdict) -> Table:
+    """Return the checks that did not hold."""
+    table = Table("check", "workload", "result", "detail")
+    for check in verdict.checks:
+        if not check.passed:
+            table.add_row(
+                check.name, check.workload or "", outcome(passed=False, status=check.status or "failed"), check.detail
+            )
+    return table
+
+
+def _passed_table(verdict: Verdict) -> Table:
+    """Return the checks by name, each with how often it held and the detail of its last time."""
+    table = Table("check", "held", "detail of the last")
+    for name in dict.fromkeys(check.name for check in verdict.checks):
+        same = [check for check in verdict.checks if check.name == name]
+        table.add_row(name, f"{len(same)} of {len(same)}", same[-1].detail)
+    return table
 
 
 def print_measurement(measurement: Measurement) -> None:

@@ -240,6 +240,25 @@ def model_launch(  # noqa: PLR0917 - the contract between the rooms lists them i
     return ModelledLaunch(breakdown.launch + work, limiter, held.fraction, breakdown)
 
 
+def roofline_us(spec: DeviceSpec, moved_bytes: float, flops: float, dtype: str) -> float:
+    """Return the roofline time, microseconds: bytes over DRAM bandwidth, or arithmetic over the type's usual rate.
+
+    What a kernel is compared with, not a proof: data left in L2 by an earlier kernel, or float32 arithmetic on tensor
+    cores, can beat it; see `floor_us` for what nothing can beat. Source: Williams et al., Roofline, 2009.
+
+    Parameters
+    ----------
+    moved_bytes
+        Bytes that must be read and written at least once.
+    flops
+        Arithmetic operations of the op; a fused multiply-add counts two.
+    dtype
+        Type of the arithmetic, as in `floor_us`.
+    """
+    rate = spec.fp32_per_clock * 2 * spec.sms * spec.clock_hz if dtype == "float32" else _fastest_rate(spec, dtype)
+    return max(moved_bytes / (spec.dram_gbps * 1e9), flops / rate) * 1e6
+
+
 def floor_us(spec: DeviceSpec, moved_bytes: float, flops: float, dtype: str) -> float:
     """Return a time below which no kernel on this card can be: evidence of an error in the measurement.
 
@@ -259,6 +278,14 @@ def floor_us(spec: DeviceSpec, moved_bytes: float, flops: float, dtype: str) -> 
     ValueError
         The type is unknown.
     """
+    near = min(moved_bytes, spec.l2_bytes)
+    l2_rate = L2_SECTORS_PER_CLOCK_PER_SM * SECTOR_BYTES * spec.sms * spec.clock_hz
+    memory = near / l2_rate + (moved_bytes - near) / (spec.dram_gbps * 1e9)
+    return max(memory, flops / _fastest_rate(spec, dtype)) * 1e6
+
+
+def _fastest_rate(spec: DeviceSpec, dtype: str) -> float:
+    """Return the operations per second that the card's fastest units reach in a type."""
     per_second = 2 * spec.sms * spec.clock_hz
     rates = {
         "float64": max(spec.fp64_per_clock * per_second, spec.tensor_fp64_tflops * 1e12),
@@ -267,12 +294,7 @@ def floor_us(spec: DeviceSpec, moved_bytes: float, flops: float, dtype: str) -> 
         "bfloat16": max(spec.fp16_per_clock * per_second, spec.tensor_fp16_tflops * 1e12),
     }
     if dtype.removeprefix("u").startswith("int") or dtype == "bool":
-        rate = spec.int_per_clock * per_second
-    elif dtype in rates:
-        rate = rates[dtype]
-    else:
+        return spec.int_per_clock * per_second
+    if dtype not in rates:
         raise ValueError(f"no arithmetic rate for {dtype!r}")
-    near = min(moved_bytes, spec.l2_bytes)
-    l2_rate = L2_SECTORS_PER_CLOCK_PER_SM * SECTOR_BYTES * spec.sms * spec.clock_hz
-    memory = near / l2_rate + (moved_bytes - near) / (spec.dram_gbps * 1e9)
-    return max(memory, flops / rate) * 1e6
+    return rates[dtype]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from sandbox.values import Candidate, Device, DeviceKind, Execution, ExitState, Limits, Tensor
-from simgpu.cost import COST_MODEL_VERSION, floor_us
+from simgpu.cost import COST_MODEL_VERSION, floor_us, roofline_us
 from simgpu.specs import DeviceSpec, device_spec
 from tasks.errors import CandidateError, UserError
 from tasks.values import DType, EagerOp, Purpose, Task, Workload
@@ -85,15 +85,16 @@ def _timing(
             "the kernel cannot have done the work"
         )
     baseline = eager_us(spec, ops, dtype)
-    floor = floor_us(spec, _read_bytes(arguments, ops) + written, sum(op.flops for op in ops), dtype)
+    moved = _read_bytes(arguments, ops) + written
+    flops = sum(op.flops for op in ops)
     return WorkloadTiming(
         workload=workload.name,
         samples_us=execution.samples_us,
         median_us=median,
         baseline_us=baseline,
-        floor_us=floor,
+        floor_us=floor_us(spec, moved, flops, dtype),
         speedup=baseline / median,
-        roofline_fraction=floor / median,
+        roofline_fraction=roofline_us(spec, moved, flops, dtype) / median,
         launches=execution.launches,
     )
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simgpu.cost import DRAM_CEILING, floor_us, model_launch
+from simgpu.cost import DRAM_CEILING, floor_us, model_launch, roofline_us
 from simgpu.report import Counters, Limiter
 from simgpu.specs import device_spec, known_devices
 
@@ -221,3 +221,11 @@ def test_the_floor_follows_the_type_and_the_memory():
     assert beyond == pytest.approx(1000.0)
     with pytest.raises(ValueError, match="no arithmetic rate for 'complex64'"):
         floor_us(H100, 1, 1, "complex64")
+
+
+def test_the_roofline_is_bytes_over_bandwidth_or_operations_over_rate():
+    assert roofline_us(H100, H100.dram_gbps * 1e3, 0, "float32") == pytest.approx(1.0)
+    peak = 2 * H100.fp32_per_clock * H100.sms * H100.clock_hz
+    assert roofline_us(H100, 1, peak, "float32") == pytest.approx(1e6)
+    for dtype in ("float32", "float16", "int32"):
+        assert roofline_us(H100, 1e9, 1e9, dtype) >= floor_us(H100, 1e9, 1e9, dtype)
