@@ -44,9 +44,20 @@ class Totals:
     def __init__(self, program: Program, memory: DeviceMemory) -> None:
         self.program = program
         self.base = memory.base
+        self._spans = [
+            slice((one.address - self.base) // SECTOR, -(-(one.end - self.base) // SECTOR)) for one in memory.live()
+        ]
         sectors = (memory.top - memory.base) // SECTOR + 1
         self.read_map = np.zeros(sectors, np.uint8)
         self.write_map = np.zeros(sectors, np.uint8)
+
+    def distinct_bytes(self, touched: NDArray[np.uint8], factor: float) -> int:
+        """Return the distinct bytes of a map, scaled by `factor` but within each allocation's size."""
+        total = 0
+        for span in self._spans:
+            whole = span.stop - span.start
+            total += min(round(int(np.count_nonzero(touched[span])) * factor), whole)
+        return total * SECTOR
 
 
 def collect(totals: Totals, workers: Sequence[CountingWorker], *, run: int, grid: int) -> Counters:
@@ -65,8 +76,8 @@ def collect(totals: Totals, workers: Sequence[CountingWorker], *, run: int, grid
         global_store_requests=scaled(events["store_requests"]),
         global_store_sectors=scaled(events["store_sectors"]),
         global_store_bytes=scaled(events["store_bytes"]),
-        unique_read_bytes=scaled(int(np.count_nonzero(totals.read_map)) * SECTOR),
-        unique_written_bytes=scaled(int(np.count_nonzero(totals.write_map)) * SECTOR),
+        unique_read_bytes=totals.distinct_bytes(totals.read_map, factor),
+        unique_written_bytes=totals.distinct_bytes(totals.write_map, factor),
         shared_requests=scaled(events["shared_requests"]),
         shared_conflicts=scaled(events["shared_conflicts"]),
         local_bytes=scaled(events["local_bytes"]),

@@ -75,3 +75,12 @@ def test_atomics_are_counted(card, compile_cuda):
     counters = count(card, module, "hit", (1,), (64,), x)
     assert counters.atomic_requests == 2
     assert counters.atomic_lanes in {2, 48}
+
+
+def test_memory_that_all_blocks_read_is_not_scaled_beyond_its_size(card, compile_cuda):
+    module = compile_cuda(
+        'extern "C" __global__ void bias(float* x, const float* b) { x[blockIdx.x * 64 + threadIdx.x] += b[threadIdx.x]; }'
+    )
+    x, b = card.put(np.zeros(64 * 1000, np.float32)), card.put(np.zeros(64, np.float32))
+    report = card.run(module, "bias", (1000,), (64,), x, b, counters=True, sample_blocks=10)
+    assert report.counters.unique_read_bytes == 64 * 1000 * 4 + 64 * 4
