@@ -55,7 +55,7 @@ class LaunchOptions:
     counters: bool = False
     schedule_seed: int | None = None
     sample_blocks: int | None = None
-    instruction_budget: int = 4_000_000_000
+    instruction_budget: int = 1_000_000_000
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 

@@ -26,7 +26,6 @@ from simgpu.ptx.syntax import (
 from simgpu.runtime import state
 
 FULL = Value("splat (i1 true)", "i1", WARP)
-NONE = Value("zeroinitializer", "i1", WARP)
 _FLOAT_ELEMENTS = {ScalarType.F16: "half", ScalarType.F32: "float", ScalarType.F64: "double"}
 
 _CONSTANT_SPECIALS = {

@@ -33,7 +33,6 @@ class MachineCode:
             module.triple = machine.triple
             module.data_layout = str(machine.target_data)
             _optimise(module, machine, speed)
-            self.module_text = module
             self._engine = llvm.create_mcjit_compiler(module, machine)
             self._engine.finalize_object()
 

@@ -13,12 +13,6 @@ FUEL = 20_000
 """Warp instructions between two looks at the budget and the other warps."""
 
 
-class Interval(ctypes.Structure):
-    """Addresses that one memory access may use without a search."""
-
-    _fields_ = [("low", ctypes.c_uint64), ("high", ctypes.c_uint64)]
-
-
 class Warp(ctypes.Structure):
     """One warp of the block that runs. `state`: 0 ready, 1 waits at `barrier`, 2 has left."""
 

@@ -12,7 +12,7 @@ from simgpu.errors import PtxSyntaxError
 
 REGISTERS = 5
 STEPS = 60
-THREADS = 64
+THREADS = 50
 
 
 @dataclass(frozen=True)
