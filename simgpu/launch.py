@@ -20,6 +20,7 @@ from simgpu.diagnose import FaultContext, diagnose
 from simgpu.errors import LaunchRefusedError
 from simgpu.memory import DeviceMemory
 from simgpu.module import CompiledKernel, Kernel, Module
+from simgpu.printing import printed_text
 from simgpu.report import Dim3, LaunchReport
 from simgpu.runtime import state
 from simgpu.runtime.engine import load_runtime
@@ -200,6 +201,7 @@ class _Run:
             counters,
             sum(int(one.blocks_run) for one in states),
             seconds,
+            "".join(worker.printed(self._memory) for worker in workers),
         )
 
     def _run_all(self, workers: list[_WorkerMemory]) -> None:
@@ -244,7 +246,7 @@ class _WorkerMemory:
         stacks = warps if compiled.suspends else 1
         self._stacks = FiberStacks(stacks)
         self._shared = np.empty(shared_size + 256, np.uint8)
-        self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64, np.uint8)
+        self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64 + state.PRINT_RECORD, np.uint8)
         self._cache = np.zeros((len(program.sites) + 1, 2), np.uint64)
         self._cache[:, 0] = 2**64 - 1
         self.block_counts = np.zeros((len(program.counted) + 1, 2), np.int64)
@@ -256,7 +258,13 @@ class _WorkerMemory:
         own.cache = self._cache.ctypes.data
         own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
         own.suspends = int(compiled.suspends)
+        self._printed = np.zeros(state.PRINT_BUFFER if program.prints else 0, np.uint8)
+        own.print_buffer, own.print_size = self._printed.ctypes.data, len(self._printed)
         self.address = ctypes.addressof(own)
+
+    def printed(self, memory: DeviceMemory) -> str:
+        """Return what the worker's kernels printed."""
+        return printed_text(self._printed[: self.state.print_used].tobytes(), memory)
 
 
 def _aligned(buffer: NDArray[np.uint8], align: int) -> int:

@@ -136,6 +136,8 @@ class LaunchReport:
     """Fewer than the grid's blocks when only a sample was asked for."""
     seconds: float
     """Wall seconds of the execution, compilation left out."""
+    printed: str = ""
+    """What the kernel's `printf` wrote, worker after worker."""
     modelled: ModelledLaunch | None = None
     """The modelled time on the card; None unless counters were asked for and a card was given."""
 

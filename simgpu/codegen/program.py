@@ -60,6 +60,8 @@ class Program:
     pointers: dict[str, int] = field(default_factory=dict)
     support: dict[str, str] = field(default_factory=dict)
     """Functions that lowerings need, by name, as LLVM text."""
+    prints: bool = False
+    """Whether it calls `printf`."""
     sites: list[Site] = field(default_factory=list)
     counted: list[CountedBlock] = field(default_factory=list)
 
@@ -114,7 +116,7 @@ def _aligned(offset: int, align: int) -> int:
     return -(-offset // align) * align
 
 
-PROVIDED = frozenset({"__assertfail"})
+PROVIDED = frozenset({"__assertfail", "vprintf"})
 """Functions of the CUDA device runtime that simgpu provides itself."""
 
 

@@ -9,6 +9,10 @@ BARRIERS = 16
 SHARED_WINDOW = 1 << 60
 """Generic addresses of shared memory begin here; no host mapping can lie so high."""
 LOCAL_WINDOW = 2 << 60
+PRINT_BUFFER = 1 << 20
+"""Bytes for the output of `printf` in one launch and worker, the size of a real card's buffer."""
+PRINT_RECORD = 256
+"""Bytes of one printed record: the format's address and the arguments."""
 FUEL = 20_000
 """Warp instructions between two looks at the budget and the other warps."""
 
@@ -68,6 +72,9 @@ class Worker(ctypes.Structure):
         ("write_map", ctypes.c_uint64),
         ("arena", ctypes.c_uint64),
         ("blocks_run", ctypes.c_uint64),
+        ("print_buffer", ctypes.c_uint64),
+        ("print_size", ctypes.c_uint64),
+        ("print_used", ctypes.c_uint64),
         ("fault_address", ctypes.c_uint64),
         ("fault_kind", ctypes.c_int32),
         ("fault_site", ctypes.c_int32),
@@ -122,6 +129,8 @@ def placeholders() -> dict[str, str]:
         "barrier_bytes": str(ctypes.sizeof(Barrier)),
         "barriers": str(BARRIERS),
         "fuel": str(FUEL),
+        "print_record": str(PRINT_RECORD),
+        "print_arguments": str(PRINT_RECORD - 8),
         "shared_window": str(SHARED_WINDOW >> 56),
         "local_window": str(LOCAL_WINDOW >> 56),
     }

@@ -401,3 +401,18 @@ def test_options_default_to_checks_without_counters():
     options = LaunchOptions()
     assert options.checks
     assert not options.counters
+
+
+def test_printf(card, compile_cuda):
+    module = compile_cuda(
+        r"""
+#include <cstdio>
+extern "C" __global__ void say(int n) {
+  if (threadIdx.x % 2 == 0) printf("%s %d of %lld: %5.2f%% %c 0x%x\\n", "thread", threadIdx.x, 1ll << 40, n * 0.5, 'k', 255u);
+  if (threadIdx.x == 3) printf("done\\n");
+}""".replace("\\\\", "\\")
+    )
+    report = card.run(module, "say", (1,), (4,), np.int32(7))
+    assert report.ok, report.diagnostics
+    lines = [f"thread {t} of {1 << 40}:  3.50% k 0xff" for t in (0, 2)]
+    assert report.printed.splitlines() == [*lines, "done"]
