@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from typing import Self
+
 from agent.locks import held
 from agent.values import Evaluator, Outcome
 from sandbox.devices import parse_device
@@ -10,6 +13,7 @@ from tasks.errors import CandidateError
 from tasks.values import Purpose, Task, Visibility
 from verifier.bench import bench
 from verifier.laboratory import Laboratory
+from verifier.sandboxed import SandboxLaboratory
 from verifier.values import Check, Status, Verdict
 from verifier.verify import verify
 
@@ -19,6 +23,8 @@ __all__ = ["Evaluator", "LocalEvaluator", "Outcome"]
 class LocalEvaluator:
     """The real evaluator: sandboxed verification on this machine, then the benchmark.
 
+    A context manager: the processes that it keeps between evaluations end with the block.
+
     Parameters
     ----------
     laboratory
@@ -26,7 +32,14 @@ class LocalEvaluator:
     """
 
     def __init__(self, laboratory: Laboratory | None = None) -> None:
-        self._laboratory = laboratory
+        self._opened = ExitStack()
+        self._laboratory = laboratory or self._opened.enter_context(SandboxLaboratory())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     def evaluate(self, task: Task, candidate: Candidate, device: str, seed: int) -> Outcome:
         """Verify, then time what passed; see `Evaluator.evaluate`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from celery import Celery
@@ -36,7 +37,7 @@ CONNECT_SECONDS = 3.0
 def make_celery(
     *,
     open_proposer: Callable[[str], Proposer] = open_proposer,
-    open_evaluator: Callable[[], Evaluator] = LocalEvaluator,
+    open_evaluator: Callable[[], AbstractContextManager[Evaluator]] = LocalEvaluator,
 ) -> Celery:
     """Return a Celery application whose one job works on a run.
 
@@ -54,8 +55,8 @@ def make_celery(
     @app.task(name=JOB, shared=False)  # type: ignore[untyped-decorator]
     def optimize_run(run_id: str) -> str:
         """Work on a run until it ends; return its state."""
-        with Archive.open() as archive:
-            run = work_on(archive, run_id, open_proposer, open_evaluator())
+        with Archive.open() as archive, open_evaluator() as evaluator:
+            run = work_on(archive, run_id, open_proposer, evaluator)
         if run.state is RunState.QUEUED:  # this worker shuts down: another one, or the next, goes on
             _send(app, run_id)
         return run.state.value

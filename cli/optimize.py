@@ -81,13 +81,13 @@ def _search_and_report(archive: Archive, run: RunRecord, *, typed: str | None, a
     progress.print(f"run {run.id}: {run.config.task.title} on {run.config.device}, proposer {run.config.model}")
     proposer = open_proposer(run.config.model)
     try:
-        with progress.status("working") as status:
+        with progress.status("working") as status, LocalEvaluator() as evaluator:
 
             def show(event: RunEvent) -> None:
                 progress.print(f"  {escape(event.text)}")
                 status.update(escape(event.text))
 
-            run = run_search(archive, run.id, proposer, evaluator=LocalEvaluator(), on_event=show)
+            run = run_search(archive, run.id, proposer, evaluator=evaluator, on_event=show)
     except KeyboardInterrupt:
         progress.print(f"interrupted; nothing is lost: kernelwright optimize --resume {run.id}")
         raise

@@ -51,6 +51,7 @@ def open_candidate(
     with tempfile.TemporaryDirectory(prefix="kernelwright-") as home:
         starter = _Starter(build, device, limits, settings, Path(home))
         session = CandidateSession(starter, limits)
+        session.start()
         try:
             yield session
         finally:
@@ -122,6 +123,10 @@ class CandidateSession:
         tensors = [tensor for arguments in argument_sets for tensor in arguments]
         return self._ask(CandidateRequest(bench=request), request.nonce, tensors)
 
+    def start(self) -> None:
+        """Start the child if there is none; it loads the simulator while the caller does other work."""
+        self._started()
+
     def close(self) -> None:
         """End the child."""
         if self._child is not None:
@@ -134,6 +139,9 @@ class CandidateSession:
             child = self._started()
             answer = child.exchange(message, self._limits.wall_seconds)
             return _execution(answer, nonce)
+        except InfraError:
+            self.close()
+            raise
         except ProcessFailedError as error:
             printed = self.output[-_SHOWN_OUTPUT:]
             self.close()

@@ -44,6 +44,10 @@ class Message:
     tensors: tuple[Tensor, ...] = ()
 
 
+GREETING = Message("ready")
+"""What a child sends first, once our own code is loaded and before anything untrusted is."""
+
+
 class ChannelError(Exception):
     """The other end sent something that is no message, or went away in the middle of one."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from sandbox.channel import ChannelError, FrameLimits, FrameReader, Message, encode
+from sandbox.channel import GREETING, ChannelError, FrameLimits, FrameReader, Message, encode
 from sandbox.isolation import Isolation, Mounts, child_environment
 from sandbox.process_tree import children, tree_use
 from sandbox.values import ExitState, Limits
@@ -25,6 +25,8 @@ _CHECK_SECONDS = 0.1
 """Between two looks at what the tree uses; each reads the whole of /proc."""
 _WARDEN_SECONDS = 30.0
 """How long a tree may take to end after it was told to; a busy machine is slow to reap."""
+_GREETING_SECONDS = 120.0
+"""How long a child may take to load our own code; PyTorch on a cold, busy disk takes tens of seconds."""
 _CLOSING_SECONDS = 3.0
 """How long a process that closed its channel may take to end by itself."""
 _OUTPUT_BYTES = 64 << 10
@@ -191,10 +193,10 @@ class HeldProcess:
 
 
 class HeldChild:
-    """A held process that answers messages over a channel, one at a time.
+    """A held process that greets, then answers messages over a channel, one at a time.
 
     Parameters are those of `HeldProcess`; the child finds its end of the channel at the descriptor that its last
-    argument names.
+    argument names. It loads while its parent does other work: only the first exchange waits for the greeting.
     """
 
     def __init__(
@@ -225,6 +227,7 @@ class HeldChild:
         ours.setblocking(False)  # noqa: FBT003 -- the standard library's own signature
         self._socket = ours
         self._reader = FrameReader(frame_limits)
+        self._greeted = False
 
     def __enter__(self) -> Self:
         return self
@@ -249,7 +252,10 @@ class HeldChild:
         ------
         ProcessFailedError
             The child died, broke a limit, or sent something that is no message; its tree was ended.
+        InfraError
+            The child did not come as far as its greeting: nothing untrusted was loaded yet.
         """
+        self._await_greeting()
         deadline = time.monotonic() + seconds
         try:
             self._expect_silence()
@@ -262,6 +268,22 @@ class HeldChild:
         except ProcessFailedError:
             self._socket.close()
             raise
+
+    def _await_greeting(self) -> None:
+        if self._greeted:
+            return
+        try:
+            greeting = self._receive(time.monotonic() + _GREETING_SECONDS)
+        except (ChannelError, OSError, ProcessFailedError) as error:
+            how = error.message if isinstance(error, ProcessFailedError) else self._process.end_of()
+            self.end()
+            printed = self.output.splitlines()
+            detail = f": {printed[-1]}" if printed else ""
+            raise InfraError(f"a sandboxed process did not start, {how}{detail}") from error
+        if greeting != GREETING:
+            self.end()
+            raise InfraError("a sandboxed process did not start: it greets as another version would")
+        self._greeted = True
 
     def _expect_silence(self) -> None:
         """Refuse whatever was sent unasked: it would be read as the answer."""

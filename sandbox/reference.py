@@ -139,7 +139,7 @@ class SandboxProber:
 
 
 class ReferenceChild:
-    """A child that executes references. It is started with the first request, and again after it failed."""
+    """A child that executes references, started again after it failed."""
 
     def __init__(self, limits: Limits, settings: SandboxSettings, home: Path) -> None:
         self._limits = limits
@@ -157,13 +157,15 @@ class ReferenceChild:
         """
         asked = request.model_copy(update={"nonce": secrets.token_hex(16)})
         message = Message(body=asked.model_dump_json(), tensors=tuple(tensors))
-        if self._child is None:
-            self._child = self._start()
+        child = self.start()
         try:
-            answer = self._child.exchange(message, self._limits.wall_seconds)
+            answer = child.exchange(message, self._limits.wall_seconds)
             reply = _reply(answer, asked.nonce)
+        except InfraError:
+            self.close()
+            raise
         except ProcessFailedError as error:
-            printed = self._child.output.splitlines()
+            printed = child.output.splitlines()
             self.close()
             raise self._blame(error, printed[-1] if printed else "") from error
         if reply.error:
@@ -176,7 +178,13 @@ class ReferenceChild:
             self._child.end()
             self._child = None
 
-    def _start(self) -> HeldChild:
+    def start(self) -> HeldChild:
+        """Return the child, started if there is none; it loads PyTorch while the caller does other work."""
+        if self._child is None:
+            self._child = self._started()
+        return self._child
+
+    def _started(self) -> HeldChild:
         return HeldChild(
             [sys.executable, "-I", "-B", "-m", "sandbox.child.reference"],
             isolation=self._isolation,
@@ -185,9 +193,7 @@ class ReferenceChild:
             home=self._home,
         )
 
-    def _blame(self, error: ProcessFailedError, printed: str) -> UserError | InfraError:
-        if "No module named" in printed:
-            return InfraError(f"the reference's process cannot start: {printed}")
+    def _blame(self, error: ProcessFailedError, printed: str) -> UserError:
         if error.state is ExitState.TIMEOUT:
             return UserError(f"the reference did not end within {self._limits.wall_seconds:g} s")
         detail = f" ({printed})" if printed else ""
@@ -199,6 +205,7 @@ def _open_child(limits: Limits | None, settings: SandboxSettings | None) -> Iter
     settings = settings or SandboxSettings.load()
     with tempfile.TemporaryDirectory(prefix="kernelwright-") as home:
         child = ReferenceChild(limits or settings.limits, settings, Path(home))
+        child.start()
         try:
             yield child
         finally:

@@ -7,6 +7,7 @@ are judged by `verify`; nothing here says that they are right.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 from sandbox.values import Candidate, Device, DeviceKind, Execution, ExitState, Limits, Tensor
 from simgpu.cost import COST_MODEL_VERSION, floor_us, roofline_us
@@ -48,10 +49,12 @@ def bench(
     workloads = task.workloads_for(Purpose.BENCH)
     if not workloads:
         raise UserError(f"the task {task.slug} has no bench workloads, so there is nothing to time")
-    laboratory = laboratory or SandboxLaboratory()
-    build = laboratory.build(candidate, device)
     spec = device_spec(device.model)
-    with laboratory.reference(task, limits) as reference, laboratory.candidate(build, device, limits) as runner:
+    with (
+        nullcontext(laboratory) if laboratory else SandboxLaboratory() as place,
+        place.reference(task, limits) as reference,
+        place.candidate(place.build(candidate, device), device, limits) as runner,
+    ):
         timings = tuple(_timing(task, workload, spec, reference, runner, seed=seed) for workload in workloads)
     return Measurement(
         basis=device.basis,

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Lock
+from typing import Self
 
 from sandbox.build import build
 from sandbox.candidate import open_candidate
-from sandbox.reference import open_reference
+from sandbox.reference import ReferenceSession, open_reference
 from sandbox.values import Build, Candidate, Device, Limits
 from tasks.values import Task
-from verifier.laboratory import CandidateRunner, ReferenceRunner
+from verifier.laboratory import CandidateRunner
 
 
 class SandboxLaboratory:
-    """Builds for the device's architecture and opens one sandboxed child each for candidate and reference."""
+    """Builds for the device's architecture and opens one sandboxed child each for candidate and reference.
+
+    A context manager. A reference's child is kept until the block ends and serves the task's next verdict, since
+    starting PyTorch costs more than most verdicts; a candidate's child never serves another candidate.
+    """
+
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+        self._idle: defaultdict[tuple[str, Limits | None], list[ReferenceSession]] = defaultdict(list)
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
     def build(self, candidate: Candidate, device: Device) -> Build:
         """Build, or take the build from the cache; BuildError when the candidate does not build."""
@@ -23,6 +42,12 @@ class SandboxLaboratory:
         """Open the child that loads the candidate."""
         return open_candidate(build, device, limits=limits)
 
-    def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[ReferenceRunner]:
-        """Open the child that executes the reference."""
-        return open_reference(task, limits=limits)
+    @contextmanager
+    def reference(self, task: Task, limits: Limits | None) -> Iterator[ReferenceSession]:
+        """Give a child that executes the reference, to one caller at a time."""
+        idle = self._idle[task.content_hash, limits]
+        with self._lock:
+            session = idle.pop() if idle else self._opened.enter_context(open_reference(task, limits=limits))
+        yield session
+        # A session whose caller failed is not given out again: it is ended with the block.
+        idle.append(session)

@@ -101,8 +101,9 @@ class Verification:
         """
         try:
             self._inspect()
-            build = self._build()
-            self._run(build)
+            # Opened before the build: the reference's process loads PyTorch while the compiler runs.
+            with self._laboratory.reference(self._task, self._limits) as reference:
+                self._run(self._build(), reference)
         except _RejectedError as rejected:
             status = rejected.status
         else:
@@ -139,13 +140,10 @@ class Verification:
         self._record(Check(name="build", passed=True, detail=detail))
         return build
 
-    def _run(self, build: Build) -> None:
+    def _run(self, build: Build, reference: ReferenceRunner) -> None:
         told = self._device.kind is DeviceKind.SIM
         kernels = frozenset(kernel.kernel for kernel in build.kernels) if told else None
-        with (
-            self._laboratory.reference(self._task, self._limits) as reference,
-            self._laboratory.candidate(build, self._device, self._limits) as candidate,
-        ):
+        with self._laboratory.candidate(build, self._device, self._limits) as candidate:
             self._isolation = candidate.isolation
             bench = _Bench(reference, candidate, kernels)
             for workload, distributions in plan(self._task):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from sandbox.values import Candidate, Device, Limits
 from tasks.values import Task
 from verifier.laboratory import Laboratory
@@ -46,13 +48,8 @@ def verify(
     InfraError
         The machine is at fault; the candidate is not scored.
     """
-    verification = Verification(
-        task,
-        candidate,
-        device,
-        seed=seed,
-        laboratory=laboratory or SandboxLaboratory(),
-        limits=limits,
-        on_check=on_check,
-    )
-    return verification.verdict()
+    with nullcontext(laboratory) if laboratory else SandboxLaboratory() as place:
+        verification = Verification(
+            task, candidate, device, seed=seed, laboratory=place, limits=limits, on_check=on_check
+        )
+        return verification.verdict()

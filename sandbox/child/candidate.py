@@ -9,25 +9,27 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
-from sandbox.channel import Message, receive, send
+from sandbox.channel import GREETING, Message, receive, send
 from sandbox.child.program import LoadError, Program
 from sandbox.protocol import CallRequest, CandidateConfig, CandidateReply, CandidateRequest
 from sandbox.values import DeviceKind, Execution
 
 
-def _load(config: CandidateConfig) -> Program:
+def _loader(config: CandidateConfig) -> Callable[[CandidateConfig], Program]:
+    """Import what runs candidates on the device; nothing of the candidate is loaded yet."""
     if config.device.kind is DeviceKind.SIM:
         # TVM FFI imports torch when it can, which costs more than everything else here together.
         # None in this table makes the import fail.
         sys.modules["torch"] = None  # type: ignore[assignment]
         from sandbox.child.simulated import load_simulated  # noqa: PLC0415 -- must follow the lines above
 
-        return load_simulated(config)
+        return load_simulated
     from sandbox.child.gpu import load_gpu  # noqa: PLC0415 -- torch is imported only where it is needed
 
-    return load_gpu(config)
+    return load_gpu
 
 
 def _run(program: Program, request: CandidateRequest, message: Message) -> Execution:
@@ -62,12 +64,14 @@ def _reply(request: CandidateRequest, execution: Execution) -> Message:
 
 def serve(config: CandidateConfig, end: socket.socket) -> None:
     """Answer requests until the parent closes the channel; the candidate is loaded with the first one."""
+    load = _loader(config)
+    send(end, GREETING)
     program: Program | Execution | None = None
     while (message := receive(end)) is not None:
         request = CandidateRequest.model_validate_json(message.body)
         if program is None:
             try:
-                program = _load(config)
+                program = load(config)
             except LoadError as error:
                 program = Execution(state=error.state, message=error.message)
         execution = program if isinstance(program, Execution) else _run(program, request, message)

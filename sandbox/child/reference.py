@@ -14,14 +14,15 @@ from collections.abc import Sequence
 
 import torch
 
-from sandbox.channel import Message, receive, send
+from sandbox.channel import GREETING, Message, receive, send
 from sandbox.protocol import EagerOpsRequest, OutputShape, ReferenceReply, ReferenceRequest, RunRequest
 from sandbox.values import Tensor
 from tasks.errors import UserError
 from tasks.reference import Reference, probe
 from tasks.values import DType, EagerOp, InputSpec
 
-_KEPT_REFERENCES = 4
+_KEPT_REFERENCES = 16
+"""One per set of sizes; a task has about ten."""
 
 
 def to_torch(tensor: Tensor) -> torch.Tensor:
@@ -124,6 +125,7 @@ def main() -> None:
     """Serve on the channel that the last argument names."""
     server = ReferenceServer()
     with socket.socket(fileno=int(sys.argv[1])) as end:
+        send(end, GREETING)
         while (message := receive(end)) is not None:
             send(end, server.answer(message))
     sys.stdout.flush()

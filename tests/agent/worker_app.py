@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 
 from agent.jobs import make_celery
 from agent.scripted import ScriptedEvaluator, ScriptedProposer
@@ -18,8 +19,9 @@ def _open_proposer(model: str) -> Proposer:
     return ScriptedProposer(write)
 
 
-def _open_evaluator() -> ScriptedEvaluator:
-    return ScriptedEvaluator(before=lambda _: time.sleep(float(os.environ.get("EVALUATION_SECONDS", "0"))))
+def _open_evaluator() -> AbstractContextManager[ScriptedEvaluator]:
+    seconds = float(os.environ.get("EVALUATION_SECONDS", "0"))
+    return nullcontext(ScriptedEvaluator(before=lambda _: time.sleep(seconds)))
 
 
 celery_app = make_celery(open_proposer=_open_proposer, open_evaluator=_open_evaluator)

@@ -126,8 +126,9 @@ def test_a_program_that_is_not_there_is_no_fault_of_the_candidate():
 
 CHILD = """
 import socket, sys, time
-from sandbox.channel import Message, receive, send
+from sandbox.channel import GREETING, Message, receive, send
 end = socket.socket(fileno=int(sys.argv[1]))
+send(end, GREETING)
 while (message := receive(end)) is not None:
     exec(message.body)
 """
@@ -138,6 +139,30 @@ def child(isolation, **limits):
     command = [sys.executable, "-I", "-B", "-c", CHILD]
     with HeldChild(command, isolation=isolation, limits=Limits(**limits), mounts=Mounts()) as held_child:
         yield held_child
+
+
+@pytest.mark.parametrize(
+    ("script", "sentence"),
+    [("import no_such_module", "No module named 'no_such_module'"), ("print('hello')", "exited with code 0")],
+)
+def test_a_child_that_does_not_come_to_its_greeting_is_no_fault_of_what_it_would_run(isolation, script, sentence):
+    command = [sys.executable, "-I", "-B", "-c", script]
+    with (
+        HeldChild(command, isolation=isolation, limits=Limits(), mounts=Mounts()) as one,
+        pytest.raises(InfraError, match=sentence),
+    ):
+        one.exchange(Message(""), 20)
+
+
+def test_a_child_that_greets_as_another_version_is_refused(isolation):
+    script = CHILD.replace("GREETING)", "Message('hello'))")
+    with (
+        HeldChild(
+            [sys.executable, "-I", "-B", "-c", script], isolation=isolation, limits=Limits(), mounts=Mounts()
+        ) as one,
+        pytest.raises(InfraError, match="another version"),
+    ):
+        one.exchange(Message(""), 20)
 
 
 def test_a_child_answers_again_and_again(isolation):
