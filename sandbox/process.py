@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,11 @@ _CLOSING_SECONDS = 3.0
 """How long a process that closed its channel may take to end by itself."""
 _OUTPUT_BYTES = 64 << 10
 """What is kept of each output stream: its end."""
+
+
+_SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernelwright-spawner")
+"""Starts every process. A held tree dies with its parent, and to Linux the parent is the thread that started it
+(prctl(2), PR_SET_PDEATHSIG): started from a caller's short-lived thread, a child would die between two calls."""
 
 
 class ProcessFailedError(Exception):
@@ -92,7 +98,8 @@ class HeldProcess:
         self._limits = limits
         self._next_check = 0.0
         try:
-            self._process = subprocess.Popen(
+            self._process = _SPAWNER.submit(
+                subprocess.Popen[bytes],
                 isolation.command(command, limits, mounts),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -101,7 +108,7 @@ class HeldProcess:
                 cwd=mounts.folder,
                 pass_fds=tuple(descriptors),
                 start_new_session=True,
-            )
+            ).result()
         except OSError as error:
             raise InfraError(f"a sandboxed process cannot be started: {error}") from error
         self._streams = [_Tail(stream) for stream in (self._process.stderr, self._process.stdout) if stream]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -163,6 +164,23 @@ def test_a_child_that_greets_as_another_version_is_refused(isolation):
         pytest.raises(InfraError, match="another version"),
     ):
         one.exchange(Message(""), 20)
+
+
+def test_a_child_outlives_the_thread_that_started_it(isolation):
+    found = []
+
+    def start():
+        one = HeldChild(
+            [sys.executable, "-I", "-B", "-c", CHILD], isolation=isolation, limits=Limits(), mounts=Mounts()
+        )
+        found.append((one, one.exchange(Message("send(end, Message('first'))"), 20).body))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    one, first = found[0]
+    with one:
+        assert (first, one.exchange(Message("send(end, Message('second'))"), 20).body) == ("first", "second")
 
 
 def test_a_child_answers_again_and_again(isolation):
