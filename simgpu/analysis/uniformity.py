@@ -19,6 +19,7 @@ _PER_LANE = frozenset(
     {"addc", "subc", "madc", "shfl", "atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"}
 )
 _WHOLE_WARP = frozenset({"vote", "activemask", "redux", "bar", "barrier"})
+_OF_MEMBERS = frozenset({"vote", "redux"})
 _SPACES = frozenset({"global", "shared", "local", "const", "param"})
 
 
@@ -136,12 +137,17 @@ class _Search:
     def _depends_on_lane(self, instruction: Instruction) -> bool:
         base = instruction.base
         if base in _WHOLE_WARP:
-            return False
+            return base in _OF_MEMBERS and self._members_differ(instruction)
         if base in _PER_LANE or (base == "ld" and self._private_load(instruction)):
             return True
         if any(isinstance(operand, Special) and lane_special(operand.name) for operand in instruction.operands):
             return True
         return any(register.index in self.vectors for register in read(instruction))
+
+    def _members_differ(self, instruction: Instruction) -> bool:
+        """Whether tiles of one warp run a warp-wide instruction together, each under its own member mask."""
+        mask = instruction.operands[-1]
+        return "sync" in instruction.modifiers and isinstance(mask, Register) and mask.index in self.vectors
 
     def _private_load(self, instruction: Instruction) -> bool:
         """Whether lanes that load from one address may get different values."""

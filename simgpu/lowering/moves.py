@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from simgpu.codegen.context import Context, integer_element
 from simgpu.codegen.values import Value, constant
-from simgpu.lowering.half import source, widen
+from simgpu.lowering.half import round_to, source, widen
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.rounding import flush
 from simgpu.ptx.syntax import Instruction, Operand, Pair, ScalarType, Space, Symbol, Vector
@@ -134,10 +134,12 @@ def _set_number(c: Context, i: Instruction) -> None:
     held, target = _compared(c, i, Modifiers(i))
     if target is ScalarType.F32:
         c.result(i.operands[0], c.e.cast("uitofp", held, "float"))
-    elif target in {ScalarType.U32, ScalarType.S32}:
-        c.result(i.operands[0], c.e.cast("sext", held, "i32"))
-    elif target is ScalarType.F16:
-        c.result(i.operands[0], c.e.cast("uitofp", held, "half"))
+    elif target in _HALF_KINDS:
+        c.result(i.operands[0], round_to(c, c.e.cast("uitofp", held, "float"), target))
+    elif {"f16x2", "bf16x2"} & set(i.modifiers):
+        c.result(i.operands[0], c.e.reinterpret(c.e.cast("sext", held, "i16"), "i32"))
+    elif target in {ScalarType.U32, ScalarType.S32, ScalarType.U16, ScalarType.S16}:
+        c.result(i.operands[0], c.e.cast("sext", held, integer_element(target)))
     else:
         raise c.unsupported(i)
 

@@ -83,17 +83,29 @@ def _source_lanes(c: Context, mode: str, step_operand: Operand, bound_operand: O
     return c.e.select(inside, source, lane), inside
 
 
+def _members(c: Context, i: Instruction) -> Value | None:
+    """Return the member mask where lanes may differ in it: tiles of a warp that run together, each with its own."""
+    mask = c.source(i.operands[-1], ScalarType.U32) if "sync" in i.modifiers else None
+    return mask if mask is not None and mask.lanes > 1 else None
+
+
+def _among(c: Context, bits: Value, members: Value | None) -> Value:
+    return bits if members is None else c.e.binary("and", bits, members)
+
+
 def _vote(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     modifiers.take("sync")
     mode = modifiers.take("all", "any", "uni", "ballot")
     modifiers.kind()
     modifiers.done()
-    votes = c.bits(c.both(c.mask, c.e.splat(c.source(i.operands[1], ScalarType.PRED))))
+    members = _members(c, i)
+    votes = _among(c, c.bits(c.both(c.mask, c.e.splat(c.source(i.operands[1], ScalarType.PRED)))), members)
     if mode == "ballot":
         c.result(i.operands[0], votes)
         return
-    none, every = c.e.compare("icmp eq", votes, constant("i32", 0)), c.e.compare("icmp eq", votes, c.bits())
+    none = c.e.compare("icmp eq", votes, constant("i32", 0, votes.lanes))
+    every = c.e.compare("icmp eq", votes, _among(c, c.bits(), members))
     if mode == "all":
         c.result(i.operands[0], every)
     elif mode == "any":
@@ -113,16 +125,17 @@ def _match(c: Context, i: Instruction) -> None:
     modifiers.done()
     target = i.operands[0]
     value = c.e.splat(c.e.resize(c.source(i.operands[1], kind), "i64"))
+    members = _members(c, i)
+    same = _among(c, c.e.call("sgpu_match", constant("i32", 0, WARP), value, c.bits()), members)
     if mode == "any":
-        c.result(target, c.e.call("sgpu_match", constant("i32", 0, WARP), value, c.bits()))
+        c.result(target, same)
         return
-    first = c.e.splat(c.e.extract(value, c.first_lane()))
-    same = c.bits(c.both(c.mask, c.e.compare("icmp eq", value, first)))
-    every = c.e.compare("icmp eq", same, c.bits())
+    present = _among(c, c.bits(), members)
+    every = c.e.compare("icmp eq", same, present)
     if isinstance(target, Pair):
         c.result(target.second, every)
         target = target.first
-    c.result(target, c.e.select(every, c.bits(), constant("i32", 0)))
+    c.result(target, c.e.select(every, present, constant("i32", 0)))
 
 
 def _reduce(c: Context, i: Instruction) -> None:
@@ -137,8 +150,23 @@ def _reduce(c: Context, i: Instruction) -> None:
         name, identity = _REDUCTIONS[operation]
     else:
         name, identity = ("s" if kind.signed else "u") + operation, _extreme(operation, signed=kind.signed)
-    kept = c.e.select(c.mask, value, constant("i32", identity, WARP))
-    c.result(i.operands[0], c.e.reduce(name, kept))
+    members = _members(c, i)
+    if members is None:
+        kept = c.e.select(c.mask, value, constant("i32", identity, WARP))
+        c.result(i.operands[0], c.e.reduce(name, kept))
+    else:
+        c.result(i.operands[0], _reduce_groups(c, name, value, _among(c, c.bits(), members), identity))
+
+
+def _reduce_groups(c: Context, name: str, value: Value, present: Value, identity: int) -> Value:
+    """Reduce over the lanes that each lane's bits in `present` name."""
+    neutral = constant("i32", identity, WARP)
+    total = neutral
+    for lane in range(WARP):
+        there = c.e.compare("icmp ne", c.e.number("and", present, 1 << lane), constant("i32", 0, WARP))
+        one = c.e.select(there, c.e.splat(c.e.extract(value, lane)), neutral)
+        total = c.e.binary(name, total, one) if name in _REDUCTIONS else c.e.intrinsic(name, total, one)
+    return total
 
 
 def _extreme(operation: str, *, signed: bool) -> int:
@@ -153,7 +181,8 @@ def _elect(c: Context, i: Instruction) -> None:
     modifiers.take("sync")
     modifiers.done()
     target = i.operands[0]
-    first = c.first_lane()
+    members = _members(c, i)
+    first = c.first_lane() if members is None else c.e.intrinsic("cttz", _among(c, c.bits(), members), extra="i1 true")
     if not isinstance(target, Pair):
         raise c.unsupported(i)
     c.result(target.first, first)
