@@ -32,7 +32,7 @@ _SPACES = {
     "param::entry": Space.PARAM,
     "param::func": Space.PARAM,
 }
-_ORDERINGS = ("weak", "relaxed", "acquire", "release", "volatile")
+_ORDERINGS = ("weak", "relaxed", "acquire", "release", "acq_rel", "volatile")
 _SCOPES = ("cta", "cluster", "gpu", "sys")
 _CACHE_HINTS = ("ca", "cg", "cs", "cv", "lu", "wb", "wt", "nc")
 _COUNTS = {"v2": 2, "v4": 4, "v8": 8}
