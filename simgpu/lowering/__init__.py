@@ -47,7 +47,7 @@ _ANY: dict[str, Lowering] = {
 }
 EFFECTS = frozenset({
     "ld", "st", "atom", "red", "bar", "barrier", "vote", "activemask", "match", "redux", "elect", "call", "trap",
-    "brkpt", "cp", "shfl", "ldmatrix", "wmma",
+    "brkpt", "cp", "shfl", "ldmatrix", "stmatrix", "movmatrix", "wmma", "mbarrier",
 })  # fmt: skip
 """Instructions whose guard must keep them from running at all, not only from writing a register."""
 

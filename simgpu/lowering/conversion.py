@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from simgpu.codegen.context import Context, element_of
 from simgpu.codegen.values import Value, constant
+from simgpu.lowering.eight import convert_eight_bit, convert_tf32, is_eight_bit
 from simgpu.lowering.half import round_to, source, widen
 from simgpu.lowering.modifiers import Modifiers
-from simgpu.lowering.rounding import flush, narrow, narrow_to_odd, saturate
+from simgpu.lowering.rounding import directed, flush, narrow, narrow_to_odd, saturate, to_odd, two_sum
 from simgpu.ptx.syntax import Instruction, ScalarType
 
 _HALVES = {ScalarType.F16, ScalarType.BF16}
@@ -36,6 +37,12 @@ class _Options:
 
 
 def _convert(c: Context, i: Instruction) -> None:
+    if is_eight_bit(i):
+        convert_eight_bit(c, i)
+        return
+    if "tf32" in i.modifiers:
+        convert_tf32(c, i)
+        return
     options = _Options(i)
     if options.target in _PACKED:
         _convert_packed(c, i, options)
@@ -126,16 +133,31 @@ def _float_to_integer(c: Context, value: Value, options: _Options) -> Value:
 def _integer_to_float(c: Context, i: Instruction, value: Value, options: _Options) -> Value:
     operation = "sitofp" if options.given.signed else "uitofp"
     target = options.target
+    wide = value.bits > _DOUBLE_EXACT
     if target in _HALVES:
-        wide = c.e.cast(operation, value, "double" if value.bits > _SINGLE_EXACT else "float")
-        if value.bits > _DOUBLE_EXACT and target is ScalarType.BF16:
-            raise c.unsupported(i)
-        return _to_half(c, i, wide, options)
+        if wide:
+            total = to_odd(c, *_exact_double(c, value, signed=options.given.signed))
+        else:
+            total = c.e.cast(operation, value, "double" if value.bits > _SINGLE_EXACT else "float")
+        return _to_half(c, i, total, options)
     if options.mode == "rn":
         return c.e.cast(operation, value, element_of(target))
-    if value.bits > _DOUBLE_EXACT or target is ScalarType.F64:
-        raise c.unsupported(i, f"rounding {options.mode} of 64-bit integers")
-    return narrow(c, c.e.cast(operation, value, "double"), None, options.mode)
+    if not wide:
+        total, error = c.e.cast(operation, value, "double"), constant("double", 0.0, value.lanes)
+    else:
+        total, error = _exact_double(c, value, signed=options.given.signed)
+    return (
+        directed(c, total, error, options.mode) if target is ScalarType.F64 else narrow(c, total, error, options.mode)
+    )
+
+
+def _exact_double(c: Context, value: Value, *, signed: bool) -> tuple[Value, Value]:
+    """Return a 64-bit integer as a double and the double that it is off by."""
+    high = c.e.number("ashr" if signed else "lshr", value, 32)
+    low = c.e.number("and", value, 0xFFFFFFFF)
+    upper = c.e.cast("sitofp" if signed else "uitofp", high, "double")
+    scaled = c.e.binary("fmul", upper, constant("double", 2.0**32, value.lanes))
+    return two_sum(c, scaled, c.e.cast("uitofp", low, "double"))
 
 
 def _integer_to_integer(c: Context, value: Value, options: _Options) -> Value:

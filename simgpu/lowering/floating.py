@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import Value, constant
+from simgpu.lowering import exact
 from simgpu.lowering.modifiers import Modifiers
-from simgpu.lowering.rounding import flush, narrow, saturate, two_sum
-from simgpu.ptx.syntax import Instruction, ScalarType
+from simgpu.lowering.rounding import directed, flush, narrow, saturate, sum_of_zero, two_sum
+from simgpu.ptx.syntax import Instruction
 
 _ROUNDINGS = ("rn", "rz", "rm", "rp")
 _OPERATIONS = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
@@ -28,8 +29,6 @@ def _compute(
     sources = c.e.align(*(c.source(operand, kind) for operand in i.operands[1:]))
     if ftz:
         sources = tuple(flush(c, source) for source in sources)
-    if mode != "rn" and kind is ScalarType.F64:
-        raise c.unsupported(i, "directed rounding of double precision")
     value = apply(sources, mode)
     if ftz:
         value = flush(c, value)
@@ -41,6 +40,8 @@ def _basic(c: Context, i: Instruction) -> None:
         first, second = sources
         if mode == "rn":
             return c.e.binary(_OPERATIONS[i.base], first, second)
+        if first.element == "double":
+            return _directed_double(c, i.base, first, second, mode)
         return _directed(c, i.base, first, second, mode)
 
     _compute(c, i, apply)
@@ -54,7 +55,18 @@ def _directed(c: Context, base: str, first: Value, second: Value, mode: str) -> 
     if base == "sub":
         right = c.e.unary("fneg", right)
     total, error = two_sum(c, left, right)
-    return narrow(c, total, error, mode)
+    value = narrow(c, total, error, mode)
+    return sum_of_zero(c, value, left, right) if mode == "rm" else value
+
+
+def _directed_double(c: Context, base: str, first: Value, second: Value, mode: str) -> Value:
+    if base == "mul":
+        near = c.e.binary("fmul", first, second)
+        return directed(c, near, exact.product_error(c, first, second, near), mode)
+    if base == "sub":
+        second = c.e.unary("fneg", second)
+    value = directed(c, *exact.sum_error(c, first, second), mode)
+    return sum_of_zero(c, value, first, second) if mode == "rm" else value
 
 
 def _fused(c: Context, i: Instruction) -> None:
@@ -62,26 +74,38 @@ def _fused(c: Context, i: Instruction) -> None:
         first, second, third = sources
         if mode == "rn":
             return c.e.intrinsic("fma", first, second, third)
+        if first.element == "double":
+            near = c.e.intrinsic("fma", first, second, third)
+            value = directed(c, near, exact.fused_error(c, first, second, third, near), mode)
+            product = c.e.binary("fmul", first, second)
+            return sum_of_zero(c, value, product, third) if mode == "rm" else value
         left, right, addend = (c.e.cast("fpext", source, "double") for source in sources)
-        total, error = two_sum(c, c.e.binary("fmul", left, right), addend)
-        return narrow(c, total, error, mode)
+        product = c.e.binary("fmul", left, right)
+        total, error = two_sum(c, product, addend)
+        value = narrow(c, total, error, mode)
+        return sum_of_zero(c, value, product, addend) if mode == "rm" else value
 
     _compute(c, i, apply)
+
+
+def _quotient(c: Context, first: Value, second: Value, mode: str) -> Value:
+    quotient = c.e.binary("fdiv", first, second)
+    if mode == "rn":
+        return quotient
+    if quotient.element == "double":
+        return directed(c, quotient, exact.quotient_error(c, first, second, quotient), mode)
+    # The remainder's sign, exact in double precision, tells on which side the rounded quotient lies.
+    wide = [c.e.cast("fpext", source, "double") for source in (first, second)]
+    total = c.e.binary("fdiv", wide[0], wide[1])
+    rest = c.e.intrinsic("fma", c.e.unary("fneg", total), wide[1], wide[0])
+    sign = c.e.intrinsic("copysign", constant("double", 1.0), wide[1])
+    return narrow(c, total, c.e.binary("fmul", rest, sign), mode)
 
 
 def _divide(c: Context, i: Instruction) -> None:
     def apply(sources: Sequence[Value], mode: str) -> Value:
         first, second = sources
-        quotient = c.e.binary("fdiv", first, second)
-        if mode == "rn":
-            return quotient
-        # The remainder's sign, exact in double precision, tells on which side the rounded quotient lies.
-        wide = [c.e.cast("fpext", source, "double") for source in sources]
-        total = c.e.binary("fdiv", wide[0], wide[1])
-        rest = c.e.intrinsic("fma", c.e.unary("fneg", total), wide[1], wide[0])
-        return narrow(
-            c, total, c.e.binary("fmul", rest, c.e.intrinsic("copysign", constant("double", 1.0), wide[1])), mode
-        )
+        return _quotient(c, first, second, mode)
 
     _compute(c, i, apply, also=("approx", "full"))
 
@@ -108,9 +132,7 @@ def _extreme(c: Context, i: Instruction) -> None:
 
 def _reciprocal(c: Context, i: Instruction) -> None:
     def apply(sources: Sequence[Value], mode: str) -> Value:
-        if mode != "rn":
-            raise c.unsupported(i, "directed rounding")
-        return c.e.binary("fdiv", constant(sources[0].element, 1.0, sources[0].lanes), sources[0])
+        return _quotient(c, constant(sources[0].element, 1.0, sources[0].lanes), sources[0], mode)
 
     _compute(c, i, apply, also=("approx",))
 
@@ -122,6 +144,8 @@ def _square_root(c: Context, i: Instruction) -> None:
             return c.e.binary("fdiv", constant(root.element, 1.0, root.lanes), root)
         if mode == "rn":
             return root
+        if root.element == "double":
+            return directed(c, root, exact.root_error(c, sources[0], root), mode)
         wide = c.e.cast("fpext", sources[0], "double")
         total = c.e.intrinsic("sqrt", wide)
         rest = c.e.intrinsic("fma", c.e.unary("fneg", total), total, wide)

@@ -1,9 +1,9 @@
-"""Tensor-core products: `ldmatrix` and `mma.sync` (PTX ISA, 'Matrix Fragments for mma').
+"""Tensor-core products: `mma.sync` and the moves of its matrices (PTX ISA, 'Matrix Fragments for mma').
 
 A product is generated once per form as a support function on whole fragments. With ``g = lane / 4`` and
 ``t = lane % 4``, register ``r`` of A holds row ``g + 8 * (r % 2)`` and the ``32 / bits`` columns from
-``(r / 2 * 4 + t) * 32 / bits``; register ``r`` of B holds the rows alike in column ``g``; C and D hold columns ``2 t``
-and ``2 t + 1`` of row ``g``, then of row ``g + 8``.
+``(r / 2 * 4 + t) * 32 / bits`` (with 8 rows, row ``g`` and ``r`` in place of ``r / 2``); register ``r`` of B holds the
+rows alike in column ``g``; C and D hold columns ``2 t`` and ``2 t + 1`` of row ``g``, then of row ``g + 8``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ from dataclasses import dataclass
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Emitter, Value, constant, pattern
 from simgpu.lowering.access import count_access, open_access, resolve
+from simgpu.lowering.eight import EIGHT_BIT_FORMATS, widen_eight
 from simgpu.lowering.half import round_to, widen
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space, Vector
 
 _SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
 _TF32_MASK = -(1 << 13)
-_NARROW = {"f16": 16, "bf16": 16, "tf32": 32, "s8": 8, "u8": 8}
+ELEMENT_BITS = {
+    "f64": 64, "tf32": 32, "f16": 16, "bf16": 16, "s8": 8, "u8": 8, "e4m3": 8, "e5m2": 8, "s4": 4, "u4": 4, "b1": 1,
+}  # fmt: skip
+_FORMS: dict[str, dict[int, tuple[int, ...]]] = {
+    "f16": {16: (8, 16)}, "bf16": {16: (8, 16)}, "tf32": {16: (4, 8)}, "f64": {8: (4,), 16: (4, 8, 16)},
+    "s8": {8: (16,), 16: (16, 32)}, "s4": {8: (32,), 16: (32, 64)}, "b1": {8: (128,), 16: (128, 256)},
+    "e4m3": {16: (16, 32)}, "e5m2": {16: (16, 32)},
+}  # fmt: skip
+"""The depths of `mma` for each type of A and number of rows; unsigned types are as signed ones."""
+_SUMS = {"f16": {"f16", "f32"}, "f64": {"f64"}, "e4m3": {"f16", "f32"}, "e5m2": {"f16", "f32"}}
 _ROW_BYTES = 16
 _MATRIX_LANES = 8
 _COUNTS = {"x1": 1, "x2": 2, "x4": 4}
@@ -29,76 +39,96 @@ _COUNTS = {"x1": 1, "x2": 2, "x4": 4}
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One form of a 16x8 product: its depth and the types of A and B, of C and of D."""
+    """One form of a product 8 columns wide: its rows and depth, the types of A and B, of C and of D.
 
+    `logic` is how single bits are combined: `xor` or `and`.
+    """
+
+    rows: int
     depth: int
     left: str
     right: str
     added: str
     result: str
     saturate: bool = False
+    logic: str = ""
+
+    @property
+    def register(self) -> str:
+        """The element type of a register: 64 bits wide for double precision."""
+        return "i64" if self.left == "f64" else "i32"
 
     @property
     def per_register(self) -> int:
         """Elements of A or B in one register."""
-        return 32 // _NARROW[self.left]
+        return max(32 // ELEMENT_BITS[self.left], 1)
 
     @property
     def groups(self) -> int:
-        """Registers of B; A has twice as many."""
+        """Registers of B; A has as many for every 8 rows."""
         return self.depth // (4 * self.per_register)
+
+    @property
+    def halves(self) -> int:
+        """Groups of 8 rows."""
+        return self.rows // 8
 
     @property
     def integer(self) -> bool:
         """Whether it computes on integers."""
-        return self.left[1:] == "8"
+        return self.left[0] in "sub" and self.left != "bf16"
+
+    def sums(self, kind: str) -> int:
+        """Return the registers of an accumulator fragment."""
+        return self.halves if kind == "f16" else 2 * self.halves
 
     @property
     def name(self) -> str:
         """The support function's name."""
         clamp = "_sat" if self.saturate else ""
-        return f"mma_k{self.depth}_{self.left}_{self.right}_{self.added}_{self.result}{clamp}"
+        kinds = f"{self.left}{self.logic}_{self.right}_{self.added}_{self.result}"
+        return f"mma_m{self.rows}k{self.depth}_{kinds}{clamp}"
 
 
-def supported(product: Product) -> bool:
-    """Whether a form is one that cards have and simgpu computes."""
-    depths = {"f16": (8, 16), "bf16": (8, 16), "tf32": (4, 8), "s8": (16, 32), "u8": (16, 32)}
-    if product.depth not in depths.get(product.left, ()) or product.right not in _NARROW:
+def combines(product: Product) -> bool:
+    """Whether the types of a product go together."""
+    left, right = product.left, product.right
+    if left not in ELEMENT_BITS or right not in ELEMENT_BITS or ELEMENT_BITS[left] != ELEMENT_BITS[right]:
         return False
-    if _NARROW[product.left] != _NARROW[product.right] or product.integer is not (product.right[1:] == "8"):
+    if left != right and {left[0], right[0]} not in ({"s", "u"}, {"e"}):
         return False
-    sums = {"s32"} if product.integer else {"f16", "f32"} if product.left == "f16" else {"f32"}
-    return product.added in sums and product.result in sums
+    sums = {"s32"} if product.integer else _SUMS.get(left, {"f32"})
+    return product.added in sums and product.result in sums and (left == "b1") is bool(product.logic)
 
 
 def multiply(
     c: Context, product: Product, a: Sequence[Value], b: Sequence[Value], added: Sequence[Value]
 ) -> list[Value]:
-    """Multiply fragments; registers are 32-bit vectors. Return D's registers."""
+    """Multiply fragments; registers are vectors of 32 or 64 bits. Return D's registers."""
     if product.name not in c.program.support:
         c.program.support[product.name] = _generate(c, product)
-    count = 2 if product.result == "f16" else 4
+    count = product.sums(product.result)
     given = ", ".join(value.typed for value in (*a, *b, *added))
-    kind = "{ " + ", ".join(["<32 x i32>"] * count) + " }"
+    kind = "{ " + ", ".join([f"<32 x {product.register}>"] * count) + " }"
     whole = c.e.value(f"call {kind} @{product.name}({given})", "struct", 1)
-    return [c.e.value(f"extractvalue {kind} {whole.text}, {place}", "i32", WARP) for place in range(count)]
+    return [c.e.value(f"extractvalue {kind} {whole.text}, {place}", product.register, WARP) for place in range(count)]
 
 
 def _generate(c: Context, product: Product) -> str:
     """Write the support function of a form."""
     outer, c.e = c.e, Emitter()
     try:
-        names = [f"%x{place}" for place in range(3 * product.groups + (2 if product.added == "f16" else 4))]
-        registers = [Value(name, "i32", WARP) for name in names]
-        a = [_elements(c, one, product.left) for one in registers[: 2 * product.groups]]
-        b = [_elements(c, one, product.right) for one in registers[2 * product.groups : 3 * product.groups]]
-        totals = _accumulate(c, product, a, b)
-        results = _finish(c, product, totals, registers[3 * product.groups :])
-        kind = "{ " + ", ".join(["<32 x i32>"] * len(results)) + " }"
+        left, right = product.halves * product.groups, product.groups
+        names = [f"%x{place}" for place in range(left + right + product.sums(product.added))]
+        registers = [Value(name, product.register, WARP) for name in names]
+        a = [_elements(c, one, product.left) for one in registers[:left]]
+        b = [_elements(c, one, product.right) for one in registers[left : left + right]]
+        results = _finish(c, product, a, b, registers[left + right :])
+        kind = "{ " + ", ".join([f"<32 x {product.register}>"] * len(results)) + " }"
         whole = "poison"
         for place, result in enumerate(results):
             whole = c.e.value(f"insertvalue {kind} {whole}, {result.typed}, {place}", "struct", 1).text
-        parameters = ", ".join(f"<32 x i32> {name}" for name in names)
+        parameters = ", ".join(one.typed for one in registers)
         lines = "\n".join(c.e.lines)
         outer.declarations |= c.e.declarations
         return f"define internal {kind} @{product.name}({parameters}) noinline #0 {{\n{lines}\n  ret {kind} {whole}\n}}"
@@ -107,46 +137,66 @@ def _generate(c: Context, product: Product) -> str:
 
 
 def _elements(c: Context, register: Value, kind: str) -> list[Value]:
-    """Return a register's elements as vectors over lanes, ready to compute on."""
+    """Return a register's elements as vectors over lanes, ready to compute on; bits stay together."""
+    if kind == "f64":
+        return [c.e.cast("bitcast", register, "double")]
     if kind == "tf32":
         return [c.e.cast("bitcast", c.e.number("and", register, _TF32_MASK), "float")]
-    if kind in {"s8", "u8"}:
-        shifted = [c.e.number("shl", register, 24 - 8 * place) for place in range(4)]
-        return [c.e.number("ashr" if kind == "s8" else "lshr", one, 24) for one in shifted]
+    if kind == "b1":
+        return [register]
+    bits = ELEMENT_BITS[kind]
+    if kind in EIGHT_BIT_FORMATS:
+        pieces = [c.e.cast("trunc", c.e.number("lshr", register, 8 * place), "i8") for place in range(4)]
+        return [widen_eight(c, piece, EIGHT_BIT_FORMATS[kind]) for piece in pieces]
+    if kind[0] in "su":
+        shifted = [c.e.number("shl", register, 32 - bits - bits * place) for place in range(32 // bits)]
+        return [c.e.number("ashr" if kind[0] == "s" else "lshr", one, 32 - bits) for one in shifted]
     packed = widen(c, register, ScalarType(f"{kind}x2"))
     return [c.e.shuffle(packed, range(place, 2 * WARP, 2)) for place in range(2)]
 
 
-def _accumulate(c: Context, product: Product, a: list[list[Value]], b: list[list[Value]]) -> list[Value]:
-    """Sum the products for D's four elements, depth after depth."""
-    element = "i32" if product.integer else "float"
-    totals = [constant(element, 0, WARP)] * 4
-    for depth in range(product.depth):
-        group, inner = divmod(depth, 4 * product.per_register)
-        t, place = divmod(inner, product.per_register)
+def _accumulate(
+    c: Context, product: Product, a: list[list[Value]], b: list[list[Value]], start: list[Value]
+) -> list[Value]:
+    """Sum the products for D's elements, depth after depth."""
+    totals = list(start)
+    places = len(b[0])
+    for step in range(4 * product.groups * places):
+        group, inner = divmod(step, 4 * places)
+        t, place = divmod(inner, places)
         rows = [
-            c.e.shuffle(a[2 * group + half][place], [lane // 4 * 4 + t for lane in range(WARP)]) for half in range(2)
+            c.e.shuffle(a[product.halves * group + half][place], [lane // 4 * 4 + t for lane in range(WARP)])
+            for half in range(product.halves)
         ]
         columns = [
             c.e.shuffle(b[group][place], [(lane % 4 * 2 + side) * 4 + t for lane in range(WARP)]) for side in range(2)
         ]
-        for number in range(4):
-            row, column = rows[number // 2], columns[number % 2]
-            if product.integer:
-                totals[number] = c.e.binary("add", totals[number], c.e.binary("mul", row, column))
-            else:
-                totals[number] = c.e.intrinsic("fma", row, column, totals[number])
+        for number, total in enumerate(totals):
+            totals[number] = _multiply_add(c, product, rows[number // 2], columns[number % 2], total)
     return totals
 
 
-def _finish(c: Context, product: Product, totals: list[Value], added: Sequence[Value]) -> list[Value]:
-    """Add C and give D its type."""
+def _multiply_add(c: Context, product: Product, row: Value, column: Value, total: Value) -> Value:
+    if product.logic:
+        return c.e.binary("add", total, c.e.intrinsic("ctpop", c.e.binary(product.logic, row, column)))
     if product.integer:
-        name = "sadd.sat" if product.saturate else None
-        return [
-            c.e.binary("add", total, more) if name is None else c.e.intrinsic(name, total, more)
-            for total, more in zip(totals, added, strict=True)
-        ]
+        return c.e.binary("add", total, c.e.binary("mul", row, column))
+    return c.e.intrinsic("fma", row, column, total)
+
+
+def _finish(
+    c: Context, product: Product, a: list[list[Value]], b: list[list[Value]], added: Sequence[Value]
+) -> list[Value]:
+    """Multiply, add C and give D its type. Double precision adds to C step by step, the others to their sum."""
+    if product.left == "f64":
+        start = [c.e.cast("bitcast", register, "double") for register in added]
+        return [c.e.cast("bitcast", total, "i64") for total in _accumulate(c, product, a, b, start)]
+    zero = constant("i32" if product.integer else "float", 0, WARP)
+    totals = _accumulate(c, product, a, b, [zero] * (2 * product.halves))
+    if product.integer:
+        join = c.e.intrinsic if product.saturate else c.e.binary
+        name = "sadd.sat" if product.saturate else "add"
+        return [join(name, total, more) for total, more in zip(totals, added, strict=True)]
     if product.added == "f16":
         addends = [half for register in added for half in _elements(c, register, "f16")]
     else:
@@ -155,7 +205,8 @@ def _finish(c: Context, product: Product, totals: list[Value], added: Sequence[V
     if product.result == "f32":
         return [c.e.cast("bitcast", one, "i32") for one in sums]
     halves = [c.e.cast("zext", round_to(c, one, ScalarType.F16), "i32") for one in sums]
-    return [c.e.binary("or", halves[place], c.e.number("shl", halves[place + 1], 16)) for place in (0, 2)]
+    pairs = range(0, len(halves), 2)
+    return [c.e.binary("or", halves[place], c.e.number("shl", halves[place + 1], 16)) for place in pairs]
 
 
 def _product(c: Context, i: Instruction) -> None:
@@ -163,29 +214,35 @@ def _product(c: Context, i: Instruction) -> None:
     modifiers.take("sync")
     modifiers.take("aligned")
     saturate = modifiers.has("satfinite")
+    modifiers.take("rn")
+    modifiers.drop("kind::")
+    logic = modifiers.take("xor", "and") or ""
+    modifiers.take("popc")
     form = modifiers.match(_SHAPE)
     layout = (modifiers.take("row"), modifiers.take("col"))
     result, left, right, added = modifiers.rest(4)
     rows, columns, depth = (int(number) for number in form.groups())
-    product = Product(depth, left, right, added, result, saturate)
-    if (rows, columns) != (16, 8) or None in layout or not supported(product):
+    product = Product(rows, depth, left, right, added, result, saturate, logic)
+    depths = _FORMS.get(left.replace("u", "s"), {}).get(rows, ())
+    if columns != 8 or None in layout or depth not in depths or not combines(product):  # noqa: PLR2004 - all but one
         raise c.unsupported(i)
-    fragments = [registers(c, i, operand) for operand in i.operands[1:4]]
-    expected = (2 * product.groups, product.groups, 2 if added == "f16" else 4)
+    fragments = [registers(c, i, operand, product.register) for operand in i.operands[1:4]]
+    expected = (product.halves * product.groups, product.groups, product.sums(added))
     if tuple(map(len, fragments)) != expected:
         raise c.unsupported(i, "fragments of another size")
     write_registers(c, i, i.operands[0], multiply(c, product, *fragments))
 
 
-def registers(c: Context, i: Instruction, operand: Operand) -> list[Value]:
-    """Return a braced operand's registers as 32-bit vectors."""
+def registers(c: Context, i: Instruction, operand: Operand, element: str = "i32") -> list[Value]:
+    """Return a braced operand's registers as vectors of 32 or 64 bits."""
     if not isinstance(operand, Vector):
         raise c.unsupported(i)
-    return [c.e.splat(c.source(item, ScalarType.B32)) for item in operand.items]
+    kind = ScalarType.B64 if element == "i64" else ScalarType.B32
+    return [c.e.splat(c.source(item, kind)) for item in operand.items]
 
 
 def write_registers(c: Context, i: Instruction, operand: Operand, values: Sequence[Value]) -> None:
-    """Write 32-bit vectors to a braced operand."""
+    """Write vectors to a braced operand."""
     if not isinstance(operand, Vector) or len(operand.items) != len(values):
         raise c.unsupported(i, "a fragment of another size")
     for item, value in zip(operand.items, values, strict=True):
@@ -194,6 +251,15 @@ def write_registers(c: Context, i: Instruction, operand: Operand, values: Sequen
 
 def _load_matrices(c: Context, i: Instruction) -> None:
     """`ldmatrix`: lanes 8 m to 8 m + 7 point to the rows of matrix m; every lane gets two of its elements."""
+    count, transposed, hosts = _matrix_rows(c, i, i.operands[1], counted=0)
+    load = _transposed_pair if transposed else _row_pair
+    values = [load(c, hosts, _MATRIX_LANES * matrix) for matrix in range(count)]
+    target = i.operands[0]
+    write_registers(c, i, target if isinstance(target, Vector) else Vector((target,)), values)
+
+
+def _matrix_rows(c: Context, i: Instruction, place: Operand, *, counted: int) -> tuple[int, bool, Value]:
+    """Return how many 8x8 matrices move, whether transposed, and the checked addresses of their rows."""
     modifiers = Modifiers(i)
     modifiers.take("sync")
     modifiers.take("aligned")
@@ -203,7 +269,6 @@ def _load_matrices(c: Context, i: Instruction) -> None:
     space = Space.SHARED if modifiers.take("shared", "shared::cta") else Space.GENERIC
     kind = modifiers.kind()
     modifiers.done()
-    place = i.operands[1]
     if kind is not ScalarType.B16 or not isinstance(place, Address):
         raise c.unsupported(i)
     whole = c.mask
@@ -211,29 +276,74 @@ def _load_matrices(c: Context, i: Instruction) -> None:
     c.mask = used if c.full else c.e.binary("and", c.mask, used)
     access = open_access(c, i, place, space, element="i64", count=_ROW_BYTES // 8)
     access = access.spread(c)
-    count_access(c, access, 0)
+    count_access(c, access, counted)
     hosts = resolve(c, access)
     c.mask = whole
-    load = _transposed_pair if transposed else _row_pair
-    values = [load(c, hosts, _MATRIX_LANES * matrix) for matrix in range(count)]
-    target = i.operands[0]
-    write_registers(c, i, target if isinstance(target, Vector) else Vector((target,)), values)
+    return count, transposed, hosts
+
+
+def _row_places(c: Context, hosts: Value, first: int) -> Value:
+    """Return each lane's place of two neighbours in a row."""
+    rows = c.e.shuffle(hosts, [first + lane // 4 for lane in range(WARP)])
+    return c.e.binary("add", rows, pattern("i64", [lane % 4 * 4 for lane in range(WARP)]))
+
+
+def _column_places(c: Context, hosts: Value, first: int, place: int) -> Value:
+    """Return each lane's place of one of two neighbours in a column."""
+    rows = c.e.shuffle(hosts, [first + lane % 4 * 2 + place for lane in range(WARP)])
+    return c.e.binary("add", rows, pattern("i64", [lane // 4 * 2 for lane in range(WARP)]))
 
 
 def _row_pair(c: Context, hosts: Value, first: int) -> Value:
-    rows = c.e.shuffle(hosts, [first + lane // 4 for lane in range(WARP)])
-    places = c.e.binary("add", rows, pattern("i64", [lane % 4 * 4 for lane in range(WARP)]))
-    return c.e.call("sgpu_gather_i32", constant("i32", 0, WARP), places, c.bits())
+    return c.e.call("sgpu_gather_i32", constant("i32", 0, WARP), _row_places(c, hosts, first), c.bits())
 
 
 def _transposed_pair(c: Context, hosts: Value, first: int) -> Value:
-    step = pattern("i64", [lane // 4 * 2 for lane in range(WARP)])
     halves = []
     for place in range(2):
-        rows = c.e.shuffle(hosts, [first + lane % 4 * 2 + place for lane in range(WARP)])
-        half = c.e.call("sgpu_gather_i16", constant("i16", 0, WARP), c.e.binary("add", rows, step), c.bits())
+        spot = _column_places(c, hosts, first, place)
+        half = c.e.call("sgpu_gather_i16", constant("i16", 0, WARP), spot, c.bits())
         halves.append(c.e.cast("zext", half, "i32"))
     return c.e.binary("or", halves[0], c.e.number("shl", halves[1], 16))
 
 
-TABLE: dict[str, Callable[[Context, Instruction], None]] = {"mma": _product, "ldmatrix": _load_matrices}
+def _store_matrices(c: Context, i: Instruction) -> None:
+    """`stmatrix`: the inverse of `ldmatrix`."""
+    count, transposed, hosts = _matrix_rows(c, i, i.operands[0], counted=1)
+    given = i.operands[1]
+    values = registers(c, i, given if isinstance(given, Vector) else Vector((given,)))
+    if len(values) != count:
+        raise c.unsupported(i, "a fragment of another size")
+    for matrix, value in enumerate(values):
+        first = _MATRIX_LANES * matrix
+        if not transposed:
+            c.e.call("sgpu_scatter_i32", None, _row_places(c, hosts, first), c.bits(), value)
+            continue
+        for place in range(2):
+            half = c.e.cast("trunc", c.e.number("lshr", value, 16 * place), "i16")
+            c.e.call("sgpu_scatter_i16", None, _column_places(c, hosts, first, place), c.bits(), half)
+
+
+def _transpose(c: Context, i: Instruction) -> None:
+    """`movmatrix`: transpose an 8x8 matrix of 16-bit elements across the warp."""
+    modifiers = Modifiers(i)
+    for name in ("sync", "aligned", "m8n8", "trans", "b16"):
+        modifiers.take(name)
+    modifiers.done()
+    value = c.e.splat(c.source(i.operands[1], ScalarType.B32))
+    halves = [c.e.cast("trunc", c.e.number("lshr", value, 16 * side), "i16") for side in range(2)]
+    pieces = []
+    for place in range(2):
+        sources = [(lane % 4 * 2 + place) * 4 + lane // 8 for lane in range(WARP)]
+        odd = pattern("i1", [lane // 4 % 2 for lane in range(WARP)])
+        even_row, odd_row = (c.e.shuffle(half, sources) for half in halves)
+        pieces.append(c.e.cast("zext", c.e.select(odd, odd_row, even_row), "i32"))
+    c.result(i.operands[0], c.e.binary("or", pieces[0], c.e.number("shl", pieces[1], 16)))
+
+
+TABLE: dict[str, Callable[[Context, Instruction], None]] = {
+    "mma": _product,
+    "ldmatrix": _load_matrices,
+    "stmatrix": _store_matrices,
+    "movmatrix": _transpose,
+}

@@ -102,12 +102,40 @@ def narrow(c: Context, total: Value, error: Value | None, mode: str) -> Value:
     return c.e.select(toward_zero, c.e.cast("bitcast", stepped, "float"), near)
 
 
+def directed(c: Context, near: Value, error: Value, mode: str) -> Value:
+    """Correct a number rounded to nearest to another direction, by the sign of what it misses."""
+    zero = constant(near.element, 0.0, near.lanes)
+    above, below = c.e.compare("fcmp olt", error, zero), c.e.compare("fcmp ogt", error, zero)
+    if mode == "rm":
+        return c.e.select(above, _neighbour(c, near, up=False), near)
+    if mode == "rp":
+        return c.e.select(below, _neighbour(c, near, up=True), near)
+    away = c.e.binary(
+        "or",
+        c.e.binary("and", above, c.e.compare("fcmp ogt", near, zero)),
+        c.e.binary("and", below, c.e.compare("fcmp olt", near, zero)),
+    )
+    stepped = c.e.number("sub", c.e.cast("bitcast", near, f"i{near.bits}"), 1)
+    return c.e.select(away, c.e.cast("bitcast", stepped, near.element), near)
+
+
+def sum_of_zero(c: Context, value: Value, first: Value, second: Value) -> Value:
+    """Give a sum that is zero the sign of rounding down: negative, unless both terms were positive zeros."""
+    zero = constant(value.element, 0.0, value.lanes)
+    empty = c.e.compare("fcmp oeq", value, zero)
+    word = f"i{first.bits}"
+    signs = c.e.binary("or", c.e.cast("bitcast", first, word), c.e.cast("bitcast", second, word))
+    negative = c.e.compare("icmp slt", signs, constant(word, 0, signs.lanes))
+    return c.e.select(c.e.binary("and", empty, negative), constant(value.element, -0.0, value.lanes), value)
+
+
 def _neighbour(c: Context, value: Value, *, up: bool) -> Value:
-    """Return the next single-precision number above or below."""
-    bits = c.e.cast("bitcast", value, "i32")
-    negative = c.e.compare("icmp slt", bits, constant("i32", 0, bits.lanes))
+    """Return the next number above or below."""
+    word = f"i{value.bits}"
+    bits = c.e.cast("bitcast", value, word)
+    negative = c.e.compare("icmp slt", bits, constant(word, 0, bits.lanes))
     grow, shrink = c.e.number("add", bits, 1), c.e.number("sub", bits, 1)
     stepped = c.e.select(negative, shrink, grow) if up else c.e.select(negative, grow, shrink)
-    zero = c.e.compare("fcmp oeq", value, constant("float", 0.0, value.lanes))
-    first = constant("i32", 1 if up else -(2**31) + 1, bits.lanes)
-    return c.e.cast("bitcast", c.e.select(zero, first, stepped), "float")
+    zero = c.e.compare("fcmp oeq", value, constant(value.element, 0.0, value.lanes))
+    first = constant(word, 1 if up else -(1 << value.bits - 1) + 1, bits.lanes)
+    return c.e.cast("bitcast", c.e.select(zero, first, stepped), value.element)

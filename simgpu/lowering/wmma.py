@@ -1,8 +1,8 @@
 """`wmma`: warp-wide matrix fragments (PTX ISA, 'Warp-level Matrix Instructions using wmma').
 
-The layout of a fragment is the implementation's business. Here a 16x16 product is two 16x8 products side by side, in
-the layout of `mma`: A as there, B and the accumulators as two halves. Where the ABI gives a fragment more registers
-than its elements need (A and B of half precision), the rest repeat the first ones.
+The layout of a fragment is the implementation's business. Here a product is made of tiles of 16x8 (or 8x8), row of
+tiles after row of tiles, each in the layout of `mma`. Where the ABI gives a fragment more registers than its elements
+need (A and B of half precision), the rest repeat the first ones.
 """
 
 from __future__ import annotations
@@ -14,35 +14,68 @@ from dataclasses import dataclass
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.access import Access, count_access, open_access, resolve
-from simgpu.lowering.matrix import Product, multiply, registers, supported, write_registers
+from simgpu.lowering.matrix import ELEMENT_BITS, Product, combines, multiply, registers, write_registers
 from simgpu.lowering.memory import take_space
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.ptx.syntax import Address, Immediate, Instruction, ScalarType, Vector
 
 _SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
-_BITS = {"f16": 16, "bf16": 16, "tf32": 32, "s8": 8, "u8": 8, "f32": 32, "s32": 32}
-_SIDE = 16
-_DEPTHS = {"f16": 16, "bf16": 16, "tf32": 8, "s8": 16, "u8": 16}
+_BITS = {**ELEMENT_BITS, "f32": 32, "s32": 32}
+_TILE = 8
+_WIDE = frozenset({(16, 16, 16), (32, 8, 16), (8, 32, 16)})
+_SHAPES = {
+    "f16": _WIDE, "bf16": _WIDE, "s8": _WIDE, "u8": _WIDE, "tf32": {(16, 16, 8)}, "f64": {(8, 8, 4)},
+    "s4": {(8, 8, 32)}, "u4": {(8, 8, 32)}, "b1": {(8, 8, 128)},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The shape of a product."""
+
+    rows: int
+    columns: int
+    depth: int
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of one tile."""
+        return min(self.rows, 16)
+
+    def allows(self, kind: str) -> bool:
+        """Whether A and B may have this type."""
+        return (self.rows, self.columns, self.depth) in _SHAPES.get(kind, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A fragment's role (`a`, `b`, `c` or `d`), element type and depth."""
+    """A fragment's role (`a`, `b`, `c` or `d`), element type and the product's shape."""
 
     role: str
     kind: str
-    depth: int
+    form: Form
+
+    @property
+    def width(self) -> int:
+        """Bits of a register."""
+        return max(_BITS[self.kind], 32)
 
     @property
     def per_register(self) -> int:
-        """Elements in one 32-bit register."""
-        return 32 // _BITS[self.kind]
+        """Elements in one register."""
+        return self.width // _BITS[self.kind]
+
+    @property
+    def unit(self) -> int:
+        """Elements that are moved together: those smaller than a byte fill one."""
+        return max(8 // _BITS[self.kind], 1)
 
     @property
     def registers(self) -> int:
         """Registers that hold elements."""
-        elements = _SIDE * (self.depth if self.role in {"a", "b"} else _SIDE)
-        return elements // WARP // self.per_register
+        form = self.form
+        outer = {"a": form.rows * form.depth, "b": form.depth * form.columns}.get(self.role, form.rows * form.columns)
+        return outer // WARP // self.per_register
 
     def places(self, register: int, place: int) -> list[tuple[int, int]]:
         """Return for each lane the row and the column of one element of a register."""
@@ -50,14 +83,19 @@ class Fragment:
 
     def _place(self, lane: int, register: int, place: int) -> tuple[int, int]:
         g, t = divmod(lane, 4)
+        halves = self.form.tile_rows // 8
         if self.role == "a":
-            depth = (register // 2 * 4 + t) * self.per_register + place
-            return g + 8 * (register % 2), depth
-        half, inner = divmod(register, self.registers // 2)
+            tile, inner = divmod(register, self.registers * self.form.tile_rows // self.form.rows)
+            depth = (inner // halves * 4 + t) * self.per_register + place
+            return tile * self.form.tile_rows + g + 8 * (inner % halves), depth
         if self.role == "b":
-            return (inner * 4 + t) * self.per_register + place, 8 * half + g
+            tile, inner = divmod(register, self.registers * _TILE // self.form.columns)
+            return (inner * 4 + t) * self.per_register + place, _TILE * tile + g
+        across = self.form.columns // _TILE
+        tile, inner = divmod(register, self.registers * self.form.tile_rows // self.form.rows // across)
         element = inner * self.per_register + place
-        return g + 8 * (element // 2), 8 * half + 2 * t + element % 2
+        top = tile // across * self.form.tile_rows
+        return top + g + 8 * (element // 2), tile % across * _TILE + 2 * t + element % 2
 
 
 def _wmma(c: Context, i: Instruction) -> None:
@@ -65,18 +103,19 @@ def _wmma(c: Context, i: Instruction) -> None:
     action = modifiers.take("load", "store", "mma")
     modifiers.take("sync")
     modifiers.take("aligned")
-    form = modifiers.match(_SHAPE)
-    rows, columns, depth = (int(number) for number in form.groups())
-    if (rows, columns) != (_SIDE, _SIDE):
-        raise c.unsupported(i, "a shape other than 16x16")
+    rows, columns, depth = (int(number) for number in modifiers.match(_SHAPE).groups())
+    form = Form(rows, columns, depth)
     if action == "mma":
-        _multiply(c, i, modifiers, depth)
+        _multiply(c, i, modifiers, form)
     else:
-        _move(c, i, modifiers, depth)
+        _move(c, i, modifiers, form)
 
 
-def _multiply(c: Context, i: Instruction, modifiers: Modifiers, depth: int) -> None:
+def _multiply(c: Context, i: Instruction, modifiers: Modifiers, form: Form) -> None:
     saturate = modifiers.has("satfinite")
+    modifiers.take("rn")
+    logic = modifiers.take("xor", "and") or ""
+    modifiers.take("popc")
     while modifiers.take("row", "col"):
         pass
     kinds = modifiers.all()
@@ -85,26 +124,26 @@ def _multiply(c: Context, i: Instruction, modifiers: Modifiers, depth: int) -> N
     if len(kinds) != 4:  # noqa: PLR2004 - D, A, B and C
         raise c.unsupported(i)
     result, left, right, added = kinds
-    product = Product(depth, left, right, added, result, saturate)
-    if _DEPTHS.get(left) != depth or not supported(product):
+    product = Product(form.tile_rows, form.depth, left, right, added, result, saturate, logic)
+    if not form.allows(left) or not combines(product):
         raise c.unsupported(i)
-    a, b, sums = (registers(c, i, operand) for operand in i.operands[1:4])
-    half = len(sums) // 2
-    values = [
-        value
-        for side in range(2)
-        for value in multiply(
+    a, b, sums = (registers(c, i, operand, product.register) for operand in i.operands[1:4])
+    left_size, sums_size = product.halves * product.groups, product.sums(added)
+    across = form.columns // _TILE
+    values = []
+    for tile in range(form.rows // form.tile_rows * across):
+        row, column = divmod(tile, across)
+        values += multiply(
             c,
             product,
-            a[: 2 * product.groups],
-            b[side * product.groups : (side + 1) * product.groups],
-            sums[side * half : (side + 1) * half],
+            a[row * left_size : (row + 1) * left_size],
+            b[column * product.groups : (column + 1) * product.groups],
+            sums[tile * sums_size : (tile + 1) * sums_size],
         )
-    ]
     write_registers(c, i, i.operands[0], values)
 
 
-def _move(c: Context, i: Instruction, modifiers: Modifiers, depth: int) -> None:
+def _move(c: Context, i: Instruction, modifiers: Modifiers, form: Form) -> None:
     """Load or store a fragment, element by element."""
     role, layout = modifiers.take("a", "b", "c", "d"), modifiers.take("row", "col")
     space = take_space(modifiers)
@@ -115,15 +154,15 @@ def _move(c: Context, i: Instruction, modifiers: Modifiers, depth: int) -> None:
     registers_operand = operands[1] if store else operands[0]
     if role is None or kind not in _BITS or not isinstance(place, Address) or not isinstance(registers_operand, Vector):
         raise c.unsupported(i)
-    fragment = Fragment(role, kind, depth)
-    if role in {"a", "b"} and _DEPTHS.get(kind) != depth:
+    fragment = Fragment(role, kind, form)
+    if role in {"a", "b"} and not form.allows(kind):
         raise c.unsupported(i)
     stride = operands[2] if len(operands) > 2 else Immediate(_default_stride(fragment, layout))  # noqa: PLR2004
-    access = open_access(c, i, place, space, element=f"i{_BITS[kind]}", count=1).spread(c)
+    access = open_access(c, i, place, space, element=f"i{_BITS[kind] * fragment.unit}", count=1).spread(c)
     step = c.e.resize(c.source(stride, ScalarType.U32), "i64")
     mover = _FragmentMover(c, access, fragment, step, by_rows=layout == "row")
     if store:
-        mover.store(registers(c, i, registers_operand))
+        mover.store(registers(c, i, registers_operand, f"i{fragment.width}"))
         return
     values = mover.load()
     repeats = len(registers_operand.items) // len(values)
@@ -131,11 +170,12 @@ def _move(c: Context, i: Instruction, modifiers: Modifiers, depth: int) -> None:
 
 
 def _default_stride(fragment: Fragment, layout: str | None) -> int:
-    if fragment.role == "a":
-        return fragment.depth if layout == "row" else _SIDE
-    if fragment.role == "b":
-        return _SIDE if layout == "row" else fragment.depth
-    return _SIDE
+    """Return the distance of rows (or columns) of a matrix without gaps, in elements."""
+    form = fragment.form
+    rows, columns = {"a": (form.rows, form.depth), "b": (form.depth, form.columns)}.get(
+        fragment.role, (form.rows, form.columns)
+    )
+    return columns if layout == "row" else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +188,11 @@ class _FragmentMover:
     stride: Value
     by_rows: bool
 
+    @property
+    def _places(self) -> range:
+        """The first places within a register of what is moved together."""
+        return range(0, self.fragment.per_register, self.fragment.unit)
+
     def _element(self, register: int, place: int) -> Access:
         """Return the access to one element in each lane."""
         c = self.c
@@ -156,20 +201,22 @@ class _FragmentMover:
             outer, inner = inner, outer
         steps = c.e.binary("mul", pattern("i64", outer), self.stride)
         elements = c.e.binary("add", steps, pattern("i64", inner))
-        scaled = c.e.number("mul", elements, self.access.size)
+        unit = self.fragment.unit
+        scaled = c.e.number("udiv", elements, unit) if unit > 1 else c.e.number("mul", elements, self.access.size)
         return self.access.at(c.e.binary("add", self.access.address, scaled))
 
     def load(self) -> list[Value]:
         """Return the registers."""
         c, element = self.c, self.access.element
+        word = f"i{self.fragment.width}"
         values = []
         for register in range(self.fragment.registers):
-            total = constant("i32", 0, WARP)
-            for place in range(self.fragment.per_register):
+            total = constant(word, 0, WARP)
+            for place in self._places:
                 access = self._element(register, place)
                 count_access(c, access, 0)
                 loaded = c.e.call(f"sgpu_gather_{element}", constant(element, 0, WARP), resolve(c, access), c.bits())
-                shifted = c.e.number("shl", c.e.resize(loaded, "i32"), place * _BITS[self.fragment.kind])
+                shifted = c.e.number("shl", c.e.resize(loaded, word), place * _BITS[self.fragment.kind])
                 total = c.e.binary("or", total, shifted)
             values.append(total)
         return values
@@ -178,7 +225,7 @@ class _FragmentMover:
         """Write the registers that hold elements."""
         c, element = self.c, self.access.element
         for register in range(self.fragment.registers):
-            for place in range(self.fragment.per_register):
+            for place in self._places:
                 access = self._element(register, place)
                 count_access(c, access, 1)
                 piece = c.e.number("lshr", values[register], place * _BITS[self.fragment.kind])
