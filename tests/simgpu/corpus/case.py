@@ -22,6 +22,9 @@ class Out:
     initial: np.ndarray | None = None
 
 
+Buffer = np.ndarray | Out
+
+
 def close(values, rtol, atol=0.0, *, dtype=np.float32, initial=None):
     """Return an `Out` of `dtype` from expected values that are known more precisely."""
     return Out(np.asarray(values).astype(dtype), rtol, atol, initial)
@@ -29,12 +32,15 @@ def close(values, rtol, atol=0.0, *, dtype=np.float32, initial=None):
 
 @dataclass(frozen=True)
 class Case:
-    """A launch; arrays are read-only inputs, numpy scalars go by value, `Out`s are what is judged."""
+    """A launch; arrays are read-only inputs, numpy scalars go by value, `Out`s are what is judged.
+
+    A tuple of buffers is passed as an array of pointers to them.
+    """
 
     kernel: str
     grid: tuple[int, ...]
     block: tuple[int, ...]
-    arguments: tuple[np.ndarray | np.generic | Out, ...]
+    arguments: tuple[Buffer | np.generic | tuple[Buffer, ...], ...]
     shared: int = 0
     archs: tuple[str, ...] = ("sm_80",)
     seeds: tuple[int | None, ...] = (None,)
@@ -52,6 +58,11 @@ def check(case, module, seed=None):
         if isinstance(argument, np.generic):
             data = argument.tobytes()
             align = min(len(data), 16) if argument.dtype.names is None else argument.dtype.alignment
+        elif isinstance(argument, tuple):
+            placed = [(one, _place(memory, one, f"argument {place}")) for one in argument]
+            buffers += placed
+            pointers = np.array([address for _, address in placed], np.uint64)
+            data, align = struct.pack("<Q", _place(memory, pointers, f"argument {place}")), 8
         else:
             buffers.append((argument, _place(memory, argument, f"argument {place}")))
             data, align = struct.pack("<Q", buffers[-1][1]), 8
