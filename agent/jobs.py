@@ -99,7 +99,7 @@ def work_on(archive: Archive, run_id: str, open_proposer: Callable[[str], Propos
         return run_search(archive, run_id, proposer, evaluator=evaluator, stop_requested=_shutting_down)
     except RunBusyError:
         return archive.run(run_id)
-    except UserError as error:
+    except (UserError, InfraError) as error:
         return archive.set_state(run_id, RunState.FAILED, str(error), unless=ENDED)
     except Exception as error:
         # The job ends here: whoever watches the run must learn that it did, and Celery logs the traceback.

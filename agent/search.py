@@ -82,13 +82,15 @@ def run_search(
 
     Returns
     -------
-    The run as it ended. A limit that was reached ends it as finished; an error of the machine, of the endpoint or
-    of the user ends it as failed, with the sentence, and it can be resumed.
+    The run as it ended. A limit that was reached ends it as finished.
 
     Raises
     ------
     UserError
-        The run is unknown.
+        The run is unknown, or the endpoint refuses the key or the model: the run is recorded as failed, with the
+        sentence, and can be resumed.
+    InfraError
+        The machine or the endpoint failed on every try; recorded likewise.
     RunBusyError
         Another process is working on it.
     """
@@ -145,6 +147,7 @@ class Search:
             self.journal.event("state", RunState.CANCELLED.value)
         except (UserError, InfraError) as error:
             self.journal.set_state(RunState.FAILED, str(error))
+            raise
         except KeyboardInterrupt:
             self.journal.set_state(RunState.CANCELLED, "interrupted")
             raise

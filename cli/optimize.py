@@ -13,7 +13,7 @@ from cli.output import emit_json, progress, results
 from cli.report import attempt_table, print_measurement, print_source
 from cli.schemas import OptimizeReport
 from dataset.archive import Archive
-from dataset.values import RunConfig, RunEvent, RunRecord, RunState
+from dataset.values import RunConfig, RunEvent, RunRecord
 from tasks.errors import InfraError, UserError
 
 
@@ -88,11 +88,9 @@ def _search_and_report(archive: Archive, run: RunRecord, *, typed: str | None, a
                 status.update(escape(event.text))
 
             run = run_search(archive, run.id, proposer, evaluator=evaluator, on_event=show)
-    except KeyboardInterrupt:
-        progress.print(f"interrupted; nothing is lost: kernelwright optimize --resume {run.id}")
+    except (KeyboardInterrupt, UserError, InfraError):
+        progress.print(f"nothing is lost; go on with: kernelwright optimize --resume {run.id}")
         raise
-    if run.state is RunState.FAILED:
-        raise InfraError(f"{run.message}; go on with: kernelwright optimize --resume {run.id}")
     report = OptimizeReport(
         run=run,
         best=None if run.best_attempt is None else archive.attempt(run.id, run.best_attempt),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from agent.llm.proposer import LlmProposer
@@ -10,6 +12,7 @@ from agent.search import run_search
 from agent.settings import AgentSettings
 from dataset.archive import Archive
 from dataset.values import AttemptRecord, Operator, RunRecord, RunState
+from tasks.errors import InfraError, UserError
 from tests.agent.openai_server import Answer, ScriptedEndpoint, failure, reply, web_page
 from tests.agent.samples import fenced, kernel, sample_config
 
@@ -24,8 +27,9 @@ def optimise(
     run = archive.create_run(sample_config(**fields))
     reached = {"model_base_url": endpoint.url, "model_api_key": key, "model_retries": 1}
     proposer = LlmProposer(run.config.model, AgentSettings.load(**reached))
-    run = run_search(archive, run.id, proposer, evaluator=ScriptedEvaluator(), settings=settings)
-    return run, archive.attempts(run.id)
+    with suppress(UserError, InfraError):  # the run records them
+        run_search(archive, run.id, proposer, evaluator=ScriptedEvaluator(), settings=settings)
+    return archive.run(run.id), archive.attempts(run.id)
 
 
 def test_a_good_reply_becomes_the_best_kernel(archive: Archive, settings: AgentSettings):
@@ -101,7 +105,9 @@ def test_a_dead_endpoint_fails_the_run_which_goes_on_when_it_is_back(archive: Ar
         url = endpoint.url
     run = archive.create_run(sample_config(samples=1, generations=0))
     dead = LlmProposer("scripted", AgentSettings.load(model_base_url=url, model_retries=0))
-    failed = run_search(archive, run.id, dead, evaluator=ScriptedEvaluator(), settings=settings)
+    with pytest.raises(InfraError, match="cannot reach"):
+        run_search(archive, run.id, dead, evaluator=ScriptedEvaluator(), settings=settings)
+    failed = archive.run(run.id)
     assert failed.state is RunState.FAILED
     assert f"cannot reach the model endpoint {url}" in failed.message
     with ScriptedEndpoint([GOOD]) as endpoint:

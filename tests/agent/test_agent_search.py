@@ -27,14 +27,21 @@ def search(
     run: RunRecord | None = None,
     **config: object,
 ) -> RunRecord:
+    """Search, and return the run as it is recorded, failed ones too."""
     run = run or archive.create_run(sample_config(**config))
-    return run_search(
-        archive,
-        run.id,
-        proposer or ScriptedProposer(write),
-        evaluator=evaluator or ScriptedEvaluator(),
-        settings=settings,
-    )
+    try:
+        return run_search(
+            archive,
+            run.id,
+            proposer or ScriptedProposer(write),
+            evaluator=evaluator or ScriptedEvaluator(),
+            settings=settings,
+        )
+    except (UserError, InfraError):
+        failed = archive.run(run.id)
+        if failed.state is not RunState.FAILED:
+            raise
+        return failed
 
 
 def test_a_run_translates_repairs_and_evolves(archive: Archive, settings: AgentSettings):
