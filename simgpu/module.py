@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from simgpu.codegen.function import FunctionCode, llvm_name, suspends
 from simgpu.codegen.program import Program, Variant, plan_program
 from simgpu.memory import DeviceMemory
+from simgpu.objects import ObjectCache
 from simgpu.ptx.parser import parse_module
 from simgpu.ptx.syntax import Function, ModuleSyntax, Space, Variable
 from simgpu.runtime.engine import ATTRIBUTES, MachineCode, load_runtime
@@ -68,9 +69,10 @@ class Kernel:
         The bound that the kernel declares on threads per block, or None.
     """
 
-    def __init__(self, syntax: ModuleSyntax, function: Function) -> None:
+    def __init__(self, syntax: ModuleSyntax, function: Function, cache: ObjectCache | None = None) -> None:
         self._syntax = syntax
         self._function = function
+        self._cache = cache
         self._variants: dict[Variant, CompiledKernel] = {}
         self._lock = threading.Lock()
         self.name = function.name
@@ -97,7 +99,7 @@ class Kernel:
     def _compile(self, variant: Variant) -> CompiledKernel:
         load_runtime()
         program = plan_program(self._syntax, self._function, variant)
-        code = MachineCode(generate(program), speed=2)
+        code = MachineCode(generate(program), speed=2, cache=self._cache)
         entry = code.address(llvm_name(self._function).strip('"'))
         return CompiledKernel(program, code, entry, suspends(program))
 
@@ -128,11 +130,11 @@ def _lay_out(variables: tuple[Variable, ...]) -> tuple[Param, ...]:
 class Module:
     """A loaded PTX module. `bind` places its variables in a card's memory; each card has its own copy."""
 
-    def __init__(self, syntax: ModuleSyntax) -> None:
+    def __init__(self, syntax: ModuleSyntax, cache: ObjectCache | None = None) -> None:
         self._syntax = syntax
         bodies = [function for function in syntax.functions if function.entry and function.body is not None]
         self.kernels: Mapping[str, Kernel] = MappingProxyType(
-            {function.name: Kernel(syntax, function) for function in bodies}
+            {function.name: Kernel(syntax, function, cache) for function in bodies}
         )
         self.globals: Mapping[str, GlobalVariable] = MappingProxyType(
             {variable.name: _global(variable) for variable in self._variables()}
@@ -169,8 +171,16 @@ def _global(variable: Variable) -> GlobalVariable:
     )
 
 
-def load_module(ptx: str) -> Module:
+def load_module(ptx: str, cache: ObjectCache | None = None) -> Module:
     """Parse a PTX module; kernels are compiled when they are first launched.
+
+    Parameters
+    ----------
+    ptx
+        The module's text.
+    cache
+        Where machine code is kept between processes; by default in the user's cache folder, or under
+        `KERNELWRIGHT_CACHE_DIR`.
 
     Raises
     ------
@@ -179,4 +189,4 @@ def load_module(ptx: str) -> Module:
     UnsupportedError
         When a directive or a called function is not implemented.
     """
-    return Module(parse_module(ptx))
+    return Module(parse_module(ptx), cache)

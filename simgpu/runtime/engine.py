@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import platform
 import threading
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from string import Template
 
+import llvmlite
 from llvmlite import binding as llvm
 
 from simgpu.errors import SimgpuError, UnsupportedError
+from simgpu.objects import ObjectCache, content_key, default_cache
 from simgpu.runtime import state
 
 _LOCK = threading.RLock()
@@ -24,21 +26,40 @@ ATTRIBUTES = '"prefer-vector-width"="512" "no-trapping-math"="true" nounwind'
 
 
 class MachineCode:
-    """One compiled module; the code lives as long as this object."""
+    """One compiled module; the code lives as long as this object. Code compiled before comes from the cache."""
 
-    def __init__(self, text: str, *, speed: int) -> None:
+    def __init__(self, text: str, *, speed: int, cache: ObjectCache | None = None) -> None:
+        kept = cache or default_cache()
         with _LOCK:
-            module = _parsed(text)
             machine = _target_machine()
-            module.triple = machine.triple
-            module.data_layout = str(machine.target_data)
-            _optimise(module, machine, speed)
-            self._engine = llvm.create_mcjit_compiler(module, machine)
+            key = content_key(text, str(speed), _recipe())
+            code = kept.load(key)
+            if code is None:
+                code = _compiled(text, machine, speed)
+                kept.store(key, code)
+            self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
 
     def address(self, name: str) -> int:
         """Return the address of a function."""
         return int(self._engine.get_function_address(name))
+
+
+def _compiled(text: str, machine: llvm.TargetMachine, speed: int) -> bytes:
+    module = _parsed(text)
+    module.triple = machine.triple
+    module.data_layout = str(machine.target_data)
+    _optimise(module, machine, speed)
+    return bytes(machine.emit_object(module))
+
+
+@lru_cache(maxsize=1)
+def _recipe() -> str:
+    """Return what machine code depends on besides its LLVM text: this file, LLVM and the processor."""
+    version = (llvmlite.__version__, llvm.llvm_version_info, llvm.get_process_triple(), llvm.get_host_cpu_name())
+    source = files("simgpu.runtime").joinpath("engine.py").read_text(encoding="utf-8")
+    return repr((version, llvm.get_host_cpu_features().flatten(), source))
 
 
 def _parsed(text: str) -> llvm.ModuleRef:
@@ -59,7 +80,7 @@ def _optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine, speed: int) -
     builder.getModulePassManager().run(module, builder)
 
 
-@cache
+@lru_cache(maxsize=1)
 def _initialise() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -80,7 +101,7 @@ def _target_machine() -> llvm.TargetMachine:
     )
 
 
-@cache
+@lru_cache(maxsize=1)
 def load_runtime() -> MachineCode:
     """Compile the runtime once per process and make its functions known to later modules.
 
