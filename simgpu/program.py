@@ -98,6 +98,13 @@ def _call_main(library: Path, args: Sequence[str]) -> int:
         raise ProgramError(f"{library.name} has no main") from None
 
 
+def _print_as_the_program(text: str) -> None:
+    """Write to the C library's standard output, in order with what the program itself prints there."""
+    c = ctypes.CDLL(None)
+    data = text.encode()
+    c.fwrite(data, ctypes.c_size_t(1), ctypes.c_size_t(len(data)), ctypes.c_void_p.in_dll(c, "stdout"))
+
+
 def _run_here(pipe: int, spec: DeviceSpec, library: Path, args: Sequence[str]) -> int:
     """Run the program in this process; troubles go to the pipe at once, since the program may never return."""
 
@@ -106,7 +113,9 @@ def _run_here(pipe: int, spec: DeviceSpec, library: Path, args: Sequence[str]) -
         trouble = _Trouble(_TroubleKind.UNSUPPORTED if unsupported else _TroubleKind.FAILED, str(error) or repr(error))
         os.write(pipe, json.dumps(asdict(trouble)).encode() + b"\n")
 
-    runtime = StandInRuntime(spec, card_memory(spec), LaunchOptions(), count_when_timed=True, on_trouble=tell)
+    runtime = StandInRuntime(
+        spec, card_memory(spec), LaunchOptions(), count_when_timed=True, on_trouble=tell, on_print=_print_as_the_program
+    )
     try:
         runtime.install()
         return _call_main(library, args)

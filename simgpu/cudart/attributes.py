@@ -99,7 +99,9 @@ def device_attributes(spec: DeviceSpec) -> Mapping[int, int]:
         name.CONCURRENT_MANAGED_ACCESS: 1,
         name.COOPERATIVE_LAUNCH: 1,
         name.SHARED_PER_BLOCK_OPTIN: spec.shared_per_block_optin,
+        name.HOST_REGISTER: 1,
         name.BLOCKS_PER_SM: spec.max_blocks_per_sm,
         name.SHARED_RESERVED_PER_BLOCK: spec.shared_reserved,
+        name.MEMORY_POOLS: 1,
     }
     return values

@@ -15,7 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from simgpu.cudart.engine import AllocationImage, DeviceVariable
+from simgpu.cudart.engine import AllocationImage, DeviceVariable, Parameter
 from simgpu.cudart.errors import CudaCode
 from simgpu.cudart.timeline import Timeline
 from simgpu.errors import SimgpuError
@@ -92,8 +92,23 @@ class Host(Protocol):
     def moved(self, nbytes: int, kind: int, stream: int) -> None:
         """Account for a copy or memset that was done."""
 
+    def synchronize(self) -> None:
+        """Let the program see what its kernels printed so far."""
+
     def launch(self, request: LaunchRequest) -> None:
         """Run a kernel."""
+
+    def parameter(self, image: int, kernel: str, index: int) -> Parameter | None:
+        """Return a kernel's parameter, None behind the last one."""
+
+    def register_host(self, address: int, nbytes: int) -> None:
+        """Make host memory known to the card."""
+
+    def unregister_host(self, address: int) -> None:
+        """Forget what `register_host` was given."""
+
+    def device_pointer(self, address: int) -> int:
+        """Return where kernels find pinned or registered host memory."""
 
     def symbol(self, image: int, name: str) -> DeviceVariable:
         """Return a device variable by its mangled name."""
@@ -153,7 +168,12 @@ _CALLBACKS: tuple[tuple[str, Any], ...] = (
     ("find", _callback(c_uint64, _OUT_U64, _OUT_U64, POINTER(c_int))),
     ("free_memory", _callback(_OUT_U64)),
     ("moved", _callback(c_uint64, c_int, c_uint64)),
+    ("synchronize", _callback()),
     ("launch", _callback(POINTER(_LaunchStruct))),
+    ("parameter", _callback(c_uint64, c_char_p, c_uint32, _OUT_U64, _OUT_U64)),
+    ("register_host", _callback(c_uint64, c_uint64)),
+    ("unregister_host", _callback(c_uint64)),
+    ("device_pointer", _callback(c_uint64, _OUT_U64)),
     ("symbol", _callback(c_uint64, c_char_p, _OUT_U64, _OUT_U64)),
     ("function_attributes", _callback(c_uint64, c_char_p, POINTER(c_int64))),
     ("set_function_attribute", _callback(c_uint64, c_char_p, c_int, c_int)),
@@ -203,6 +223,22 @@ class _Callbacks:
 
     def moved(self, nbytes: int, kind: int, stream: int) -> None:
         self._host.moved(nbytes, kind, stream)
+
+    def synchronize(self) -> None:
+        self._host.synchronize()
+
+    def parameter(self, image: int, kernel: bytes, index: int, offset: _Out[int], nbytes: _Out[int]) -> None:
+        found = self._host.parameter(image, kernel.decode(), index)
+        offset[0], nbytes[0] = (0, 0) if found is None else (found.offset, found.size)
+
+    def register_host(self, address: int, nbytes: int) -> None:
+        self._host.register_host(address, nbytes)
+
+    def unregister_host(self, address: int) -> None:
+        self._host.unregister_host(address)
+
+    def device_pointer(self, address: int, pointer: _Out[int]) -> None:
+        pointer[0] = self._host.device_pointer(address)
 
     def launch(self, request: ctypes._Pointer[_LaunchStruct]) -> None:
         asked = request.contents

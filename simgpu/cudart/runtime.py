@@ -16,11 +16,12 @@ from simgpu import LaunchOptions
 from simgpu.cost import model_launch
 from simgpu.cudart.attributes import device_attributes
 from simgpu.cudart.bridge import CopyKind, FunctionAttributes, LaunchRequest, StandInLibrary
-from simgpu.cudart.engine import AllocationImage, CardMemory, DeviceVariable, Engine
+from simgpu.cudart.engine import AllocationImage, CardMemory, DeviceVariable, Engine, Parameter
 from simgpu.cudart.errors import CudaCode, CudaError, KernelFaultError, code_of, describe
 from simgpu.cudart.images import Images, LoadedImage
 from simgpu.cudart.launching import LaunchShape, check_launch, largest_dynamic_shared, pack_parameters
 from simgpu.cudart.native_build import build_standin
+from simgpu.cudart.registered import RegisteredMemory
 from simgpu.cudart.simulator import simulator_on
 from simgpu.cudart.timeline import Timeline
 from simgpu.errors import LaunchRefusedError, OutOfDeviceMemoryError, PtxSyntaxError, UnsupportedError
@@ -55,6 +56,9 @@ class StandInRuntime:
         run, and only such a program sees modelled times.
     on_trouble
         Told at once of what the simulator lacks and of its own failures: a program may never return to its caller.
+    on_print
+        Given what kernels printed, when the program synchronises or launches again; by default it is only kept in the
+        launch reports. As on a card, what is still pending when the program ends is lost.
 
     Attributes
     ----------
@@ -77,6 +81,7 @@ class StandInRuntime:
         engine: Engine | None = None,
         count_when_timed: bool = False,
         on_trouble: Callable[[BaseException], None] | None = None,
+        on_print: Callable[[str], None] | None = None,
     ) -> None:
         self.spec = spec
         self.options = options
@@ -93,6 +98,9 @@ class StandInRuntime:
         self._dynamic_shared: dict[tuple[int, str], int] = {}
         self._failure: BaseException | None = None
         self._on_trouble = on_trouble
+        self._on_print = on_print
+        self._printed = ""
+        self._registered = RegisteredMemory(memory)
         self._count_when_timed = count_when_timed
         self._library: StandInLibrary | None = None
 
@@ -194,14 +202,43 @@ class StandInRuntime:
                 gbps = self.spec.host_link_gbps
         self._timeline.run(stream, self.spec.launch_overhead_us + nbytes / gbps / 1e3)
 
+    def synchronize(self) -> None:
+        """Hand over what kernels printed since the last time."""
+        if self._printed and self._on_print is not None:
+            self._on_print(self._printed)
+        self._printed = ""
+
+    def register_host(self, address: int, nbytes: int) -> None:
+        """Make host memory known to the card."""
+        self._registered.add(address, nbytes)
+
+    def unregister_host(self, address: int) -> None:
+        """Forget what `register_host` was given."""
+        self._registered.remove(address)
+
+    def device_pointer(self, address: int) -> int:
+        """Return where kernels find host memory: pinned memory at its own address, registered memory in a mirror."""
+        mirror = self._registered.device_pointer(address)
+        if mirror is None:
+            self.find(address)
+            return address
+        return mirror
+
+    def parameter(self, image: int, kernel: str, index: int) -> Parameter | None:
+        """Return a kernel's parameter, None behind the last one."""
+        parameters = self._images.load(image).kernel(kernel).params
+        return parameters[index] if index < len(parameters) else None
+
     def launch(self, request: LaunchRequest) -> None:
         """Run a kernel, and raise the error that its first fault gives."""
+        self.synchronize()
         self._timeline.stream_flags(request.stream)
         loaded = self._images.load(request.image)
         kernel = loaded.kernel(request.kernel)
         shape = LaunchShape(request.grid, request.block, request.dynamic_shared, request.cooperative)
         limit = largest_dynamic_shared(self.spec, kernel, self._dynamic_shared.get((request.image, request.kernel)))
         check_launch(self.spec, kernel, loaded.resources_of(request.kernel), shape, limit)
+        self._registered.to_device()
         report = loaded.module.launch(
             request.kernel,
             grid=request.grid,
@@ -210,6 +247,8 @@ class StandInRuntime:
             dynamic_shared=request.dynamic_shared,
             options=self._launch_options(),
         )
+        self._registered.to_host()
+        self._printed += report.printed
         modelled = self._model(loaded, report)
         self.launches.append(replace(report, modelled=modelled))
         self._timeline.run(request.stream, modelled.microseconds if modelled else self.spec.launch_overhead_us)
@@ -264,6 +303,7 @@ class StandInRuntime:
         for address in self._owned:
             self._memory.free(address)
         self._owned.clear()
+        self._registered.clear()
 
     def unsupported(self, what: str) -> None:
         """Note something that the stand-in lacks, and refuse."""

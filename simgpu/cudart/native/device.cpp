@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "standin.h"
+#include "work.h"
 
 using namespace standin;
 
@@ -163,11 +163,19 @@ cudaError_t cudaDeviceGetPCIBusId(char* bus_id, int length, int device) {
 }
 
 cudaError_t cudaDeviceSynchronize() {
-  return enter([](const HostTable&) -> int { return cudaSuccess; });
+  return enter([](const HostTable& host) -> int {
+    if (const int code = refuse_if_any_capturing()) return code;
+    return host.synchronize();
+  });
 }
 
+// A reset ends a sticky error: the device is as new.
 cudaError_t cudaDeviceReset() {
-  return enter([](const HostTable& host) -> int { return host.device_reset(); });
+  const HostTable* host = table();
+  if (host == nullptr) return record(cudaErrorCudartUnloading);
+  if (const int code = host->synchronize()) return record(code);
+  make_sticky(cudaSuccess);
+  return record(host->device_reset());
 }
 
 cudaError_t cudaDeviceSetLimit(cudaLimit limit, size_t value) {

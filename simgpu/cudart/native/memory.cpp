@@ -1,23 +1,13 @@
-// Allocation, copies and symbols. Device addresses are host addresses, so a copy is a memmove once its ranges are checked.
-#include <cstring>
-
-#include "standin.h"
+// Allocation: device, managed, pinned and registered memory.
+#include "work.h"
 
 using namespace standin;
 
 namespace {
 
-// Which ends of a copy must be device memory.
-struct Ends {
-  bool destination_device;
-  bool source_device;
-};
-
-bool valid_kind(cudaMemcpyKind kind) { return kind >= cudaMemcpyHostToHost && kind <= cudaMemcpyDefault; }
-
-Ends ends_of(cudaMemcpyKind kind) {
-  const bool device_to_device = kind == cudaMemcpyDeviceToDevice;
-  return {kind == cudaMemcpyHostToDevice || device_to_device, kind == cudaMemcpyDeviceToHost || device_to_device};
+size_t aligned_pitch(size_t width) {
+  constexpr size_t kPitchAlignment = 512;
+  return (width + kPitchAlignment - 1) / kPitchAlignment * kPitchAlignment;
 }
 
 int allocate(const HostTable& host, void** pointer, size_t bytes, const char* kind) {
@@ -35,71 +25,6 @@ int release(const HostTable& host, void* pointer) {
   return host.release(address_of(pointer));
 }
 
-// Bytes from the first byte of the first row to the last byte of the last one.
-size_t plane_bytes(size_t pitch, size_t width, size_t height) {
-  return width == 0 || height == 0 ? 0 : pitch * (height - 1) + width;
-}
-
-int copy_rows(const HostTable& host, void* destination, size_t destination_pitch, const void* source,
-              size_t source_pitch, size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
-  if (!valid_kind(kind)) return cudaErrorInvalidMemcpyDirection;
-  if (width == 0 || height == 0) return cudaSuccess;
-  if (destination == nullptr || source == nullptr) return cudaErrorInvalidValue;
-  if (height > 1 && (width > destination_pitch || width > source_pitch)) return cudaErrorInvalidPitchValue;
-  const Ends ends = ends_of(kind);
-  if (const int code = host.check_range(address_of(destination), plane_bytes(destination_pitch, width, height),
-                                        ends.destination_device, "the destination of a copy"))
-    return code;
-  if (const int code = host.check_range(address_of(source), plane_bytes(source_pitch, width, height),
-                                        ends.source_device, "the source of a copy"))
-    return code;
-  for (size_t row = 0; row < height; ++row)
-    std::memmove(static_cast<char*>(destination) + row * destination_pitch,
-                 static_cast<const char*>(source) + row * source_pitch, width);
-  return host.moved(width * height, kind, handle_id(stream));
-}
-
-int copy(const HostTable& host, void* destination, const void* source, size_t bytes, cudaMemcpyKind kind,
-         cudaStream_t stream) {
-  return copy_rows(host, destination, bytes, source, bytes, bytes, 1, kind, stream);
-}
-
-int fill_rows(const HostTable& host, void* destination, size_t pitch, int value, size_t width, size_t height,
-              cudaStream_t stream) {
-  if (width == 0 || height == 0) return cudaSuccess;
-  if (height > 1 && width > pitch) return cudaErrorInvalidPitchValue;
-  if (const int code = host.check_range(address_of(destination), plane_bytes(pitch, width, height), 1,
-                                        "the destination of a memset"))
-    return code;
-  for (size_t row = 0; row < height; ++row) std::memset(static_cast<char*>(destination) + row * pitch, value, width);
-  return host.moved(width * height, -1, handle_id(stream));
-}
-
-// Address of `offset` in a device variable, checked for `bytes` more.
-int symbol_address(const HostTable& host, const void* symbol, size_t bytes, size_t offset, std::uint64_t* address) {
-  const Variable* variable = find_variable(symbol);
-  if (variable == nullptr) return cudaErrorInvalidSymbol;
-  std::uint64_t size = 0;
-  if (const int code = host.symbol(variable->image, variable->name.c_str(), address, &size)) return code;
-  if (offset > size || bytes > size - offset) return cudaErrorInvalidValue;
-  *address += offset;
-  return cudaSuccess;
-}
-
-int copy_to_symbol(const HostTable& host, const void* symbol, const void* source, size_t bytes, size_t offset,
-                   cudaMemcpyKind kind, cudaStream_t stream) {
-  std::uint64_t address = 0;
-  if (const int code = symbol_address(host, symbol, bytes, offset, &address)) return code;
-  return copy(host, pointer_to(address), source, bytes, kind, stream);
-}
-
-int copy_from_symbol(const HostTable& host, void* destination, const void* symbol, size_t bytes, size_t offset,
-                     cudaMemcpyKind kind, cudaStream_t stream) {
-  std::uint64_t address = 0;
-  if (const int code = symbol_address(host, symbol, bytes, offset, &address)) return code;
-  return copy(host, destination, pointer_to(address), bytes, kind, stream);
-}
-
 }  // namespace
 
 extern "C" {
@@ -108,8 +33,11 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   return enter([&](const HostTable& host) { return allocate(host, pointer, bytes, "cudaMalloc"); });
 }
 
-cudaError_t cudaMallocAsync(void** pointer, size_t bytes, cudaStream_t) {
-  return enter([&](const HostTable& host) { return allocate(host, pointer, bytes, "cudaMallocAsync"); });
+cudaError_t cudaMallocAsync(void** pointer, size_t bytes, cudaStream_t stream) {
+  return enter([&](const HostTable& host) -> int {
+    if (is_capturing(stream)) return host.unsupported("memory nodes of graphs: cudaMallocAsync in a captured stream");
+    return allocate(host, pointer, bytes, "cudaMallocAsync");
+  });
 }
 
 cudaError_t cudaMallocManaged(void** pointer, size_t bytes, unsigned) {
@@ -128,10 +56,9 @@ cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned) {
 }
 
 cudaError_t cudaMallocPitch(void** pointer, size_t* pitch, size_t width, size_t height) {
-  constexpr size_t kPitchAlignment = 512;
   return enter([&](const HostTable& host) -> int {
     if (pitch == nullptr) return cudaErrorInvalidValue;
-    *pitch = (width + kPitchAlignment - 1) / kPitchAlignment * kPitchAlignment;
+    *pitch = aligned_pitch(width);
     return allocate(host, pointer, *pitch * height, "cudaMallocPitch");
   });
 }
@@ -144,14 +71,19 @@ cudaError_t cudaFreeHost(void* pointer) {
   return enter([&](const HostTable& host) { return release(host, pointer); });
 }
 
-cudaError_t cudaFreeAsync(void* pointer, cudaStream_t) {
-  return enter([&](const HostTable& host) { return release(host, pointer); });
+cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
+  return enter([&](const HostTable& host) -> int {
+    if (is_capturing(stream)) return host.unsupported("memory nodes of graphs: cudaFreeAsync in a captured stream");
+    return release(host, pointer);
+  });
 }
 
 cudaError_t cudaHostGetDevicePointer(void** device_pointer, void* host_pointer, unsigned) {
   return enter([&](const HostTable& host) -> int {
-    *device_pointer = host_pointer;
-    return host.check_range(address_of(host_pointer), 1, 1, "the pointer of cudaHostGetDevicePointer");
+    std::uint64_t address = 0;
+    const int code = host.device_pointer(address_of(host_pointer), &address);
+    *device_pointer = pointer_to(address);
+    return code;
   });
 }
 
@@ -195,85 +127,48 @@ cudaError_t cudaMemAdvise(const void* pointer, size_t bytes, cudaMemoryAdvise, c
   });
 }
 
-cudaError_t cudaMemcpy(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind) {
-  return enter([&](const HostTable& host) { return copy(host, destination, source, bytes, kind, nullptr); });
+cudaError_t cudaMemPrefetchAsync_ptsz(const void* pointer, size_t bytes, cudaMemLocation location, unsigned flags,
+                                      cudaStream_t stream) {
+  return cudaMemPrefetchAsync(pointer, bytes, location, flags, own(stream));
 }
 
-cudaError_t cudaMemcpyAsync(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t stream) {
-  return enter([&](const HostTable& host) { return copy(host, destination, source, bytes, kind, stream); });
-}
-
-cudaError_t cudaMemcpy2D(void* destination, size_t destination_pitch, const void* source, size_t source_pitch,
-                         size_t width, size_t height, cudaMemcpyKind kind) {
+cudaError_t cudaStreamAttachMemAsync(cudaStream_t, void* pointer, size_t, unsigned) {
   return enter([&](const HostTable& host) -> int {
-    return copy_rows(host, destination, destination_pitch, source, source_pitch, width, height, kind, nullptr);
+    return host.check_range(address_of(pointer), 1, 1, "the pointer of cudaStreamAttachMemAsync");
   });
 }
 
-cudaError_t cudaMemcpy2DAsync(void* destination, size_t destination_pitch, const void* source, size_t source_pitch,
-                              size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaStreamAttachMemAsync_ptsz(cudaStream_t stream, void* pointer, size_t bytes, unsigned flags) {
+  return cudaStreamAttachMemAsync(own(stream), pointer, bytes, flags);
+}
+
+cudaError_t cudaMalloc3D(cudaPitchedPtr* pitched, cudaExtent extent) {
   return enter([&](const HostTable& host) -> int {
-    return copy_rows(host, destination, destination_pitch, source, source_pitch, width, height, kind, stream);
-  });
-}
-
-cudaError_t cudaMemcpyToSymbol(const void* symbol, const void* source, size_t bytes, size_t offset,
-                               cudaMemcpyKind kind) {
-  return enter(
-      [&](const HostTable& host) { return copy_to_symbol(host, symbol, source, bytes, offset, kind, nullptr); });
-}
-
-cudaError_t cudaMemcpyToSymbolAsync(const void* symbol, const void* source, size_t bytes, size_t offset,
-                                    cudaMemcpyKind kind, cudaStream_t stream) {
-  return enter([&](const HostTable& host) { return copy_to_symbol(host, symbol, source, bytes, offset, kind, stream); });
-}
-
-cudaError_t cudaMemcpyFromSymbol(void* destination, const void* symbol, size_t bytes, size_t offset,
-                                 cudaMemcpyKind kind) {
-  return enter(
-      [&](const HostTable& host) { return copy_from_symbol(host, destination, symbol, bytes, offset, kind, nullptr); });
-}
-
-cudaError_t cudaMemcpyFromSymbolAsync(void* destination, const void* symbol, size_t bytes, size_t offset,
-                                      cudaMemcpyKind kind, cudaStream_t stream) {
-  return enter(
-      [&](const HostTable& host) { return copy_from_symbol(host, destination, symbol, bytes, offset, kind, stream); });
-}
-
-cudaError_t cudaGetSymbolAddress(void** pointer, const void* symbol) {
-  return enter([&](const HostTable& host) -> int {
-    std::uint64_t address = 0;
-    const int code = symbol_address(host, symbol, 0, 0, &address);
-    *pointer = pointer_to(address);
+    if (pitched == nullptr) return cudaErrorInvalidValue;
+    const size_t pitch = aligned_pitch(extent.width);
+    void* pointer = nullptr;
+    const int code = allocate(host, &pointer, pitch * extent.height * extent.depth, "cudaMalloc3D");
+    *pitched = {pointer, pitch, extent.width, extent.height};
     return code;
   });
 }
 
-cudaError_t cudaGetSymbolSize(size_t* bytes, const void* symbol) {
-  return enter([&](const HostTable&) -> int {
-    const Variable* variable = find_variable(symbol);
-    if (variable == nullptr) return cudaErrorInvalidSymbol;
-    *bytes = variable->bytes;
-    return cudaSuccess;
+cudaError_t cudaMallocAsync_ptsz(void** pointer, size_t bytes, cudaStream_t stream) {
+  return cudaMallocAsync(pointer, bytes, own(stream));
+}
+
+cudaError_t cudaFreeAsync_ptsz(void* pointer, cudaStream_t stream) { return cudaFreeAsync(pointer, own(stream)); }
+
+// What registers pageable host memory, which kernels then reach at its own address.
+cudaError_t cudaHostRegister(void* pointer, size_t bytes, unsigned) {
+  return enter([&](const HostTable& host) -> int {
+    if (pointer == nullptr || bytes == 0) return cudaErrorInvalidValue;
+    return host.register_host(address_of(pointer), bytes);
   });
 }
 
-cudaError_t cudaMemset(void* destination, int value, size_t bytes) {
-  return enter([&](const HostTable& host) { return fill_rows(host, destination, bytes, value, bytes, 1, nullptr); });
-}
-
-cudaError_t cudaMemsetAsync(void* destination, int value, size_t bytes, cudaStream_t stream) {
-  return enter([&](const HostTable& host) { return fill_rows(host, destination, bytes, value, bytes, 1, stream); });
-}
-
-cudaError_t cudaMemset2D(void* destination, size_t pitch, int value, size_t width, size_t height) {
-  return enter([&](const HostTable& host) { return fill_rows(host, destination, pitch, value, width, height, nullptr); });
-}
-
-cudaError_t cudaMemset2DAsync(void* destination, size_t pitch, int value, size_t width, size_t height,
-                              cudaStream_t stream) {
-  return enter([&](const HostTable& host) { return fill_rows(host, destination, pitch, value, width, height, stream); });
+cudaError_t cudaHostUnregister(void* pointer) {
+  return enter([&](const HostTable& host) -> int { return host.unregister_host(address_of(pointer)); });
 }
 
 }  // extern "C"

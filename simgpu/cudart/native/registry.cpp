@@ -23,13 +23,6 @@ constexpr ErrorText kErrorTexts[] = {
 #undef ERROR_TEXT
 };
 
-struct Configuration {
-  dim3 grid;
-  dim3 block;
-  std::size_t shared;
-  cudaStream_t stream;
-};
-
 // Registered device code outlives every connection: constructors run once per loaded library.
 struct Registry {
   std::mutex mutex;
@@ -48,7 +41,18 @@ Registry& registry() {
 std::atomic<const HostTable*> connected{nullptr};
 std::atomic<int> sticky{cudaSuccess};
 thread_local int last_error = cudaSuccess;
-thread_local std::vector<Configuration> configurations;
+
+const ErrorText* error_text(int code) {
+  const auto* found = std::find_if(std::begin(kErrorTexts), std::end(kErrorTexts),
+                                   [code](const ErrorText& text) { return text.code == code; });
+  return found == std::end(kErrorTexts) ? nullptr : found;
+}
+
+std::uint64_t image_of(void** handle) { return address_of(handle); }
+
+}  // namespace
+
+const HostTable* table() { return connected.load(); }
 
 bool corrupts_context(int code) {
   switch (code) {
@@ -67,44 +71,7 @@ bool corrupts_context(int code) {
   }
 }
 
-const ErrorText* error_text(int code) {
-  const auto* found = std::find_if(std::begin(kErrorTexts), std::end(kErrorTexts),
-                                   [code](const ErrorText& text) { return text.code == code; });
-  return found == std::end(kErrorTexts) ? nullptr : found;
-}
-
-std::uint64_t image_of(void** handle) { return address_of(handle); }
-
-int launch(const HostTable& host, const Kernel* kernel, dim3 grid, dim3 block, void** arguments, std::size_t shared,
-           cudaStream_t stream, bool cooperative) {
-  if (kernel == nullptr) return cudaErrorInvalidDeviceFunction;
-  const LaunchRequest request = {kernel->image, kernel->name.c_str(), {grid.x, grid.y, grid.z},
-                                 {block.x, block.y, block.z}, shared, handle_id(stream), arguments,
-                                 cooperative ? 1 : 0};
-  const int code = host.launch(&request);
-  if (!corrupts_context(code)) return code;
-  // A launch is asynchronous: the fault shows in the calls after it.
-  sticky = code;
-  return cudaSuccess;
-}
-
-int launch_extended(const HostTable& host, const cudaLaunchConfig_t& config, const Kernel* kernel, void** arguments) {
-  bool cooperative = false;
-  for (unsigned index = 0; index < config.numAttrs; ++index) {
-    const cudaLaunchAttribute& attribute = config.attrs[index];
-    if (attribute.id == cudaLaunchAttributeCooperative) cooperative = attribute.val.cooperative != 0;
-    if (attribute.id == cudaLaunchAttributeClusterDimension) {
-      const auto& cluster = attribute.val.clusterDim;
-      if (cluster.x * cluster.y * cluster.z > 1) return host.unsupported("cudaLaunchKernelExC with thread block clusters");
-    }
-  }
-  return launch(host, kernel, config.gridDim, config.blockDim, arguments, config.dynamicSmemBytes, config.stream,
-                cooperative);
-}
-
-}  // namespace
-
-const HostTable* table() { return connected.load(); }
+void make_sticky(int code) { sticky = code; }
 
 cudaError_t sticky_error() { return static_cast<cudaError_t>(sticky.load()); }
 
@@ -229,59 +196,6 @@ char __cudaInitModule(void** handle) {
     return cudaSuccess;
   });
   return code == cudaSuccess ? 1 : 0;
-}
-
-unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, cudaStream_t stream) {
-  configurations.push_back({grid, block, shared, stream});
-  return cudaSuccess;
-}
-
-cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared, void* stream) {
-  if (configurations.empty()) return record(cudaErrorMissingConfiguration);
-  const Configuration& top = configurations.back();
-  *grid = top.grid;
-  *block = top.block;
-  *shared = top.shared;
-  std::memcpy(stream, &top.stream, sizeof top.stream);
-  configurations.pop_back();
-  return cudaSuccess;
-}
-
-cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
-  const Kernel* found = find_kernel(function);
-  if (found == nullptr) return record(cudaErrorInvalidDeviceFunction);
-  *kernel = reinterpret_cast<cudaKernel_t>(const_cast<Kernel*>(found));
-  return cudaSuccess;
-}
-
-cudaError_t cudaGetKernel(cudaKernel_t* kernel, const void* function) { return __cudaGetKernel(kernel, function); }
-
-cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** arguments, size_t shared,
-                               cudaStream_t stream) {
-  return enter([&](const HostTable& host) -> int {
-    return launch(host, find_kernel(kernel), grid, block, arguments, shared, stream, false);
-  });
-}
-
-cudaError_t cudaLaunchKernel(const void* function, dim3 grid, dim3 block, void** arguments, size_t shared,
-                             cudaStream_t stream) {
-  return enter([&](const HostTable& host) -> int {
-    return launch(host, find_kernel(function), grid, block, arguments, shared, stream, false);
-  });
-}
-
-cudaError_t cudaLaunchCooperativeKernel(const void* function, dim3 grid, dim3 block, void** arguments, size_t shared,
-                                        cudaStream_t stream) {
-  return enter([&](const HostTable& host) -> int {
-    return launch(host, find_kernel(function), grid, block, arguments, shared, stream, true);
-  });
-}
-
-cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
-  return enter([&](const HostTable& host) -> int {
-    if (config == nullptr) return cudaErrorInvalidValue;
-    return launch_extended(host, *config, find_kernel(function), arguments);
-  });
 }
 
 }  // extern "C"

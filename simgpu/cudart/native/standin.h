@@ -35,7 +35,13 @@ struct HostTable {
   int (*find)(std::uint64_t address, std::uint64_t* base, std::uint64_t* bytes, int* is_host);
   int (*free_memory)(std::uint64_t* bytes);
   int (*moved)(std::uint64_t bytes, int kind, std::uint64_t stream);
+  int (*synchronize)();
   int (*launch)(const LaunchRequest* request);
+  int (*parameter)(std::uint64_t image, const char* kernel, std::uint32_t index, std::uint64_t* offset,
+                   std::uint64_t* bytes);
+  int (*register_host)(std::uint64_t address, std::uint64_t bytes);
+  int (*unregister_host)(std::uint64_t address);
+  int (*device_pointer)(std::uint64_t address, std::uint64_t* pointer);
   int (*symbol)(std::uint64_t image, const char* name, std::uint64_t* address, std::uint64_t* bytes);
   int (*function_attributes)(std::uint64_t image, const char* kernel, std::int64_t* values);
   int (*set_function_attribute)(std::uint64_t image, const char* kernel, int attribute, int value);
@@ -62,6 +68,8 @@ cudaError_t record(int code);
 
 // The sticky error, or cudaSuccess.
 cudaError_t sticky_error();
+bool corrupts_context(int code);
+void make_sticky(int code);
 
 // Run one entry point: refuse when nothing is connected or a device fault is pending, else record what it returns.
 template <class Body>

@@ -41,8 +41,8 @@ def test_a_crash_gives_the_shells_exit_code(run):
 
 
 def test_a_program_that_needs_what_is_missing_has_no_verdict(run):
-    with pytest.raises(UnsupportedError, match="cudaGraphCreate is not implemented"):
-        run("graph")
+    with pytest.raises(UnsupportedError, match="cudaMallocArray is not implemented"):
+        run("array")
 
 
 def test_a_library_without_main_is_refused(nvcc_library):

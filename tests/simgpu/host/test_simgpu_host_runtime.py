@@ -67,7 +67,7 @@ int properties(cudaDeviceProp* p) { return cudaGetDeviceProperties(p, 0); }
 int properties_size() { return sizeof(cudaDeviceProp); }
 int property_name(char* out) { cudaDeviceProp p; int c = cudaGetDeviceProperties(&p, 0); strcpy(out, p.name); return c; }
 int sms() { cudaDeviceProp p; cudaGetDeviceProperties(&p, 0); return p.multiProcessorCount; }
-int graph() { cudaGraph_t graph; return cudaGraphCreate(&graph, 0); }
+int texture() { cudaTextureObject_t t; return cudaCreateTextureObject(&t, nullptr, nullptr, nullptr); }
 }
 """
 
@@ -286,8 +286,8 @@ def test_cooperative_launches_must_fit_and_clusters_are_missing(runtime, host, m
 
 
 def test_an_absent_entry_point_fails_by_name(runtime, host):
-    assert host.graph() == 801
-    assert runtime.missing == ["cudaGraphCreate is not implemented by the simulated CUDA runtime"]
+    assert host.texture() == 801
+    assert runtime.missing == ["cudaCreateTextureObject is not implemented by the simulated CUDA runtime"]
 
 
 def test_an_error_of_the_simulator_itself_reaches_python(runtime, host, module, standin):
