@@ -6,7 +6,7 @@ from simgpu.ptx.syntax import Address, Group, Instruction, Negated, Operand, Pai
 
 _NO_RESULT = frozenset({
     "st", "red", "bar", "barrier", "membar", "fence", "bra", "brx", "ret", "exit", "trap", "brkpt", "prefetch",
-    "prefetchu", "nanosleep", "pmevent", "cp", "discard", "applypriority", "setmaxnreg", "stmatrix",
+    "prefetchu", "nanosleep", "pmevent", "cp", "discard", "applypriority", "setmaxnreg", "stmatrix", "griddepcontrol",
 })  # fmt: skip
 
 
@@ -29,6 +29,8 @@ def has_result(instruction: Instruction) -> bool:
     """Whether the first operand is written."""
     if instruction.base in {"bar", "barrier"}:
         return "red" in instruction.modifiers
+    if instruction.base == "mbarrier":
+        return not isinstance(instruction.operands[0], Address)
     if instruction.base == "call" or (instruction.base == "wmma" and "store" in instruction.modifiers):
         return False
     return instruction.base not in _NO_RESULT and bool(instruction.operands)

@@ -16,7 +16,7 @@ from simgpu.ptx.syntax import Address, Instruction, Operand, Register, Special, 
 from simgpu.report import Dim3
 
 _PER_LANE = frozenset(
-    {"addc", "subc", "madc", "shfl", "atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix"}
+    {"addc", "subc", "madc", "shfl", "atom", "match", "elect", "ldmatrix", "mma", "wmma", "movmatrix", "mbarrier"}
 )
 _WHOLE_WARP = frozenset({"vote", "activemask", "redux", "bar", "barrier"})
 _OF_MEMBERS = frozenset({"vote", "redux"})

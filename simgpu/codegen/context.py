@@ -33,6 +33,9 @@ _CONSTANT_SPECIALS = {
     "smid": constant("i32", 0),
     "nsmid": constant("i32", 1),
     "gridid": constant("i64", 0),
+    "cluster_ctarank": constant("i32", 0),
+    "cluster_nctarank": constant("i32", 1),
+    "is_explicit_cluster": constant("i1", 0),
 }
 _FIELD_SPECIALS = {"nwarpid": "warps", "dynamic_smem_size": "dynamic_shared", "total_smem_size": "shared_size"}
 _CLOCKS = frozenset({"clock", "clock64", "clock_hi", "globaltimer", "globaltimer_lo", "globaltimer_hi"})
@@ -272,6 +275,10 @@ class Context:
         base, _, axis = name.partition(".")
         if axis and base in {"tid", "ntid", "ctaid", "nctaid"}:
             return self._geometry(base, "xyz".index(axis))
+        if axis and base in {"clusterid", "nclusterid"}:
+            return self._geometry("ctaid" if base == "clusterid" else "nctaid", "xyz".index(axis))
+        if axis and base in {"cluster_ctaid", "cluster_nctaid"}:
+            return constant("i32", int(base == "cluster_nctaid"))
         return self._other_special(name)
 
     def _geometry(self, base: str, axis: int) -> Value:

@@ -12,7 +12,7 @@ from simgpu.lowering import EFFECTS, lower
 from simgpu.ptx.syntax import Function, Instruction, Space, Variable
 from simgpu.runtime import state
 
-_SUSPENDING = frozenset({"bar", "barrier"})
+_SUSPENDING = frozenset({"bar", "barrier", "mbarrier"})
 
 
 class FunctionCode:

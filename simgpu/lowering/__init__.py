@@ -21,9 +21,11 @@ from simgpu.lowering import (
     half,
     integer,
     matrix,
+    mbarrier,
     memory,
     moves,
     transcendental,
+    video,
     warp,
     wmma,
 )
@@ -40,10 +42,12 @@ _ANY: dict[str, Lowering] = {
     **memory.TABLE,
     **atomic.TABLE,
     **matrix.TABLE,
+    **mbarrier.TABLE,
     **wmma.TABLE,
     **warp.TABLE,
     **control.TABLE,
     **calls.TABLE,
+    **video.TABLE,
 }
 EFFECTS = frozenset({
     "ld", "st", "atom", "red", "bar", "barrier", "vote", "activemask", "match", "redux", "elect", "call", "trap",
@@ -69,6 +73,8 @@ def find(instruction: Instruction) -> Lowering:
     chosen = _ANY.get(base)
     if carry.uses_carry(instruction):
         chosen = carry.TABLE.get(base)
+    elif base == "cp" and "mbarrier" in types:
+        chosen = mbarrier.arrive_after_copies
     elif chosen is None and types:
         last = types[-1]
         if last in _HALF_TYPES or (last == "f32" and _HALF_TYPES & set(types)):

@@ -17,6 +17,7 @@ from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Vector
 _OPERATIONS = ("add", "min", "max", "exch", "cas", "and", "or", "xor", "inc", "dec")
 _NAMES = {"exch": "xchg", "inc": "uinc_wrap", "dec": "udec_wrap"}
 _FLOATS = {ScalarType.F32: "float", ScalarType.F64: "double", ScalarType.F16: "half", ScalarType.F16X2: "<2 x half>"}
+_BFLOATS = {ScalarType.BF16, ScalarType.BF16X2}
 _COUNTS = {"v2": 2, "v4": 4, "v8": 8}
 
 
@@ -45,7 +46,7 @@ def _atomic(c: Context, i: Instruction) -> None:
         operand.items if isinstance(operand, Vector) else (operand,)
         for operand in operands[1 : 3 if operation == "cas" else 2]
     ]
-    results = target.items if isinstance(target, Vector) else (target,)
+    results = target.items if isinstance(target, Vector) else (target,) * count
     for element in range(count):
         values = [c.e.splat(_bits(c, group[element], kind, raw)) for group in sources]
         spot = c.e.number("add", hosts, element * kind.bits // 8) if element else hosts
@@ -64,8 +65,11 @@ def _function(c: Context, i: Instruction, operation: str, kind: ScalarType) -> s
     """Return the support function of an operation on a type, and have it generated with the kernel."""
     name = f"atomic_{operation}_{kind.value}"
     element = _FLOATS.get(kind, f"i{kind.bits}") if operation == "add" else f"i{kind.bits}"
-    if operation == "add" and kind.floating and kind not in _FLOATS:
-        raise c.unsupported(i)
+    if operation == "add" and kind in _BFLOATS:
+        template = Template((files("simgpu.runtime") / "atomic_bfloat.ll").read_text())
+        width = f"i{kind.bits}"
+        c.program.support[name] = template.substitute(name=name, T=width, K=kind.bits // 16, B=kind.bits // 8)
+        return name
     if operation in {"min", "max"}:
         if kind.floating:
             raise c.unsupported(i)

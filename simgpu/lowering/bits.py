@@ -7,7 +7,7 @@ from collections.abc import Callable
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import Value, constant
 from simgpu.lowering.modifiers import Modifiers
-from simgpu.ptx.syntax import Immediate, Instruction, ScalarType
+from simgpu.ptx.syntax import Immediate, Instruction, Pair, ScalarType
 
 _BYTE = 0xFF
 _NIBBLES = 8
@@ -82,7 +82,7 @@ def _funnel(c: Context, i: Instruction) -> None:
 def _lookup(c: Context, i: Instruction) -> None:
     """`lop3`: any function of three bits, by its truth table."""
     modifiers = Modifiers(i)
-    kind = modifiers.kind()
+    combine, kind = modifiers.take("and", "or", "xor"), modifiers.kind()
     modifiers.done()
     table = i.operands[4]
     if not isinstance(table, Immediate):
@@ -96,7 +96,12 @@ def _lookup(c: Context, i: Instruction) -> None:
         for value, wanted in ((first, row & 4), (second, row & 2), (third, row & 1)):
             term = c.e.binary("and", term, value if wanted else c.e.number("xor", value, -1))
         total = c.e.binary("or", total, term)
-    c.result(i.operands[0], total)
+    target = i.operands[0]
+    if isinstance(target, Pair):
+        some = c.e.compare("icmp ne", total, constant(total.element, 0, total.lanes))
+        c.result(target.second, c.e.binary(combine or "or", some, c.source(i.operands[5], ScalarType.PRED)))
+        target = target.first
+    c.result(target, total)
 
 
 def _extract_field(c: Context, i: Instruction) -> None:
@@ -145,6 +150,48 @@ def _field_mask(c: Context, i: Instruction) -> None:
     c.result(i.operands[0], shift(c, "shl", _low_ones(c, length), start))
 
 
+def _extend(c: Context, i: Instruction) -> None:
+    """`szext`: keep the low bits of a number and extend them by their sign or by zeros."""
+    modifiers = Modifiers(i)
+    mode = modifiers.take("clamp", "wrap")
+    kind = modifiers.kind()
+    modifiers.done()
+    value, count = c.e.align(c.source(i.operands[1], kind), c.source(i.operands[2], ScalarType.U32))
+    if mode == "wrap":
+        count = c.e.number("and", count, 31)
+    left = c.e.binary("sub", constant("i32", 32, count.lanes), c.e.intrinsic("umin", count, constant("i32", 32)))
+    raised = shift(c, "shl", value, left)
+    extended = shift(c, "ashr" if kind.signed else "lshr", raised, left)
+    empty = c.e.compare("icmp eq", count, constant("i32", 0, count.lanes))
+    c.result(i.operands[0], c.e.select(empty, constant("i32", 0, count.lanes), extended))
+
+
+def _find_nth(c: Context, i: Instruction) -> None:
+    """`fns`: the place of the n-th set bit at or above (n > 0) or at or below (n < 0) a start; all ones if none."""
+    if i.modifiers != ("b32",):
+        raise c.unsupported(i)
+    mask, start, count = c.e.align(*(c.source(operand, ScalarType.B32) for operand in i.operands[1:4]))
+    zero, one, none = (constant("i32", number, mask.lanes) for number in (0, 1, -1))
+    down = c.e.compare("icmp slt", count, zero)
+    wanted = c.e.intrinsic("umax", c.e.intrinsic("abs", count, extra="i1 false"), one)
+    here = c.e.compare("icmp eq", count, zero)
+    found = none
+    for place in range(32):
+        spot = constant("i32", place, mask.lanes)
+        above = c.e.binary("and", _low_ones(c, constant("i32", place + 1, mask.lanes)), _high_ones(c, start))
+        below = c.e.binary("and", constant("i32", -(1 << place), mask.lanes), _low_ones(c, c.e.number("add", start, 1)))
+        between = c.e.intrinsic("ctpop", c.e.binary("and", mask, c.e.select(down, below, above)))
+        is_set = c.e.number("and", c.e.number("lshr", mask, place), 1)
+        fits = c.e.binary("and", c.e.compare("icmp ne", is_set, zero), c.e.compare("icmp eq", between, wanted))
+        fits = c.e.select(here, c.e.binary("and", fits, c.e.compare("icmp eq", start, spot)), fits)
+        found = c.e.select(fits, spot, found)
+    c.result(i.operands[0], found)
+
+
+def _high_ones(c: Context, start: Value) -> Value:
+    return shift(c, "shl", constant("i32", -1, start.lanes), start)
+
+
 def _count(c: Context, i: Instruction) -> None:
     """`popc`, `clz` and `brev`."""
     value = c.source(i.operands[1], _kind(i))
@@ -169,13 +216,34 @@ def _find_bit(c: Context, i: Instruction) -> None:
     c.result(i.operands[0], c.e.select(none, constant("i32", -1, found.lanes), found))
 
 
+_BYTE_ORDERS = {
+    "f4e": (0x3210, 0x4321, 0x5432, 0x6543), "b4e": (0x5670, 0x6701, 0x7012, 0x0123),
+    "rc8": (0x0000, 0x1111, 0x2222, 0x3333), "ecl": (0x3210, 0x3211, 0x3222, 0x3333),
+    "ecr": (0x0000, 0x1110, 0x2210, 0x3210), "rc16": (0x1010, 0x3232, 0x1010, 0x3232),
+}  # fmt: skip
+"""The byte selectors that the two low bits of `prmt`'s last operand choose in its special modes."""
+
+
+def _byte_order(c: Context, i: Instruction, mode: str) -> Value:
+    chosen = c.e.number("and", c.source(i.operands[3], ScalarType.B32), 3)
+    total = constant("i32", 0, chosen.lanes)
+    for number, order in enumerate(_BYTE_ORDERS[mode]):
+        here = c.e.compare("icmp eq", chosen, constant("i32", number, chosen.lanes))
+        total = c.e.select(here, constant("i32", order, chosen.lanes), total)
+    return total
+
+
 def _permute_bytes(c: Context, i: Instruction) -> None:
-    """`prmt` in its default mode: each result byte is one of the eight source bytes, or its sign."""
-    if i.modifiers != ("b32",):
-        raise c.unsupported(i)
+    """`prmt`: each result byte is one of the eight source bytes, or its sign."""
+    modifiers = Modifiers(i)
+    mode = modifiers.take(*_BYTE_ORDERS)
+    modifiers.take("b32")
+    modifiers.done()
     low, high, selector = (c.source(operand, ScalarType.B32) for operand in i.operands[1:4])
     both = c.e.binary("or", c.e.number("shl", c.e.resize(high, "i64"), 32), c.e.resize(low, "i64"))
-    choice = i.operands[3]
+    choice = i.operands[3] if mode is None else None
+    if mode is not None:
+        selector = _byte_order(c, i, mode)
     total = constant("i32", 0, 1)
     for place in range(4):
         if isinstance(choice, Immediate):
@@ -204,6 +272,8 @@ TABLE: dict[str, Callable[[Context, Instruction], None]] = {
     "bfe": _extract_field,
     "bfi": _insert_field,
     "bmsk": _field_mask,
+    "szext": _extend,
+    "fns": _find_nth,
     "popc": _count,
     "clz": _count,
     "brev": _count,

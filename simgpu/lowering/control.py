@@ -78,4 +78,5 @@ TABLE: dict[str, Callable[[Context, Instruction], None]] = {
     "nanosleep": _nothing,
     "pmevent": _nothing,
     "setmaxnreg": _nothing,
+    "griddepcontrol": _nothing,
 }

@@ -40,6 +40,9 @@ def _convert(c: Context, i: Instruction) -> None:
     if is_eight_bit(i):
         convert_eight_bit(c, i)
         return
+    if "pack" in i.modifiers:
+        _pack(c, i)
+        return
     if "tf32" in i.modifiers:
         convert_tf32(c, i)
         return
@@ -74,7 +77,7 @@ def _float_to_float(c: Context, i: Instruction, value: Value, options: _Options)
     if options.integral is not None:
         value = c.e.intrinsic(_INTEGRAL[options.integral], value)
     if options.target in _HALVES:
-        return _to_half(c, i, value, options)
+        return _to_half(c, value, options)
     element = element_of(options.target)
     if value.element == "double" and element == "float":
         value = narrow(c, value, None, options.mode)
@@ -87,10 +90,8 @@ def _float_to_float(c: Context, i: Instruction, value: Value, options: _Options)
     return saturate(c, value) if options.sat else value
 
 
-def _to_half(c: Context, i: Instruction, value: Value, options: _Options) -> Value:
-    """Round to a 16-bit float; `rz` steps back where rounding to nearest went away from zero."""
-    if options.mode not in {"rn", "rz"}:
-        raise c.unsupported(i, f"rounding {options.mode}")
+def _to_half(c: Context, value: Value, options: _Options) -> Value:
+    """Round to a 16-bit float; other modes step to the neighbour where rounding to nearest went the wrong way."""
     if value.element == "double":
         value = narrow_to_odd(c, value)
     if options.sat:
@@ -101,8 +102,16 @@ def _to_half(c: Context, i: Instruction, value: Value, options: _Options) -> Val
     if options.mode == "rn":
         return near
     back = widen(c, near, options.target)
-    away = c.e.compare("fcmp ogt", c.e.intrinsic("fabs", back), c.e.intrinsic("fabs", value))
-    return c.e.select(away, c.e.number("sub", near, 1), near)
+    if options.mode == "rz":
+        away = c.e.compare("fcmp ogt", c.e.intrinsic("fabs", back), c.e.intrinsic("fabs", value))
+        return c.e.select(away, c.e.number("sub", near, 1), near)
+    wrong = c.e.compare("fcmp ogt" if options.mode == "rm" else "fcmp olt", back, value)
+    negative = c.e.compare("icmp slt", near, constant("i16", 0, near.lanes))
+    grows = negative if options.mode == "rm" else c.e.number("xor", negative, 1)
+    stepped = c.e.select(grows, c.e.number("add", near, 1), c.e.number("sub", near, 1))
+    zero = c.e.compare("fcmp oeq", back, constant("float", 0.0, back.lanes))
+    least = constant("i16", -(2**15) + 1 if options.mode == "rm" else 1, near.lanes)
+    return c.e.select(wrong, c.e.select(zero, least, stepped), near)
 
 
 def _convert_packed(c: Context, i: Instruction, options: _Options) -> None:
@@ -111,8 +120,7 @@ def _convert_packed(c: Context, i: Instruction, options: _Options) -> None:
         raise c.unsupported(i)
     options.target = _PACKED[options.target]
     high, low = (
-        c.e.cast("zext", _to_half(c, i, c.source(operand, ScalarType.F32), options), "i32")
-        for operand in i.operands[1:]
+        c.e.cast("zext", _to_half(c, c.source(operand, ScalarType.F32), options), "i32") for operand in i.operands[1:]
     )
     c.result(i.operands[0], c.e.binary("or", c.e.number("shl", high, 16), low))
 
@@ -139,7 +147,7 @@ def _integer_to_float(c: Context, i: Instruction, value: Value, options: _Option
             total = to_odd(c, *_exact_double(c, value, signed=options.given.signed))
         else:
             total = c.e.cast(operation, value, "double" if value.bits > _SINGLE_EXACT else "float")
-        return _to_half(c, i, total, options)
+        return _to_half(c, total, options)
     if options.mode == "rn":
         return c.e.cast(operation, value, element_of(target))
     if not wide:
@@ -165,6 +173,22 @@ def _integer_to_integer(c: Context, value: Value, options: _Options) -> Value:
     if options.sat:
         value = _clamp(c, value, given, target)
     return c.e.resize(value, f"i{target.bits}", signed=given.signed)
+
+
+def _pack(c: Context, i: Instruction) -> None:
+    """`cvt.pack`: clamp two integers to a narrow type and put them before what the fourth operand holds."""
+    modifiers = Modifiers(i)
+    modifiers.take("pack")
+    modifiers.take("sat")
+    target, given = modifiers.kind(), modifiers.kind()
+    modifiers.take("b32")
+    modifiers.done()
+    high, low = (_clamp(c, c.source(operand, given), given, target) for operand in i.operands[1:3])
+    upper, lower = (c.e.resize(c.e.resize(one, f"i{target.bits}"), "i32") for one in (high, low))
+    total = c.e.binary("or", c.e.number("shl", upper, target.bits), lower)
+    if len(i.operands) > 3:  # noqa: PLR2004 - narrow types leave room for earlier results
+        total = c.e.binary("or", c.e.number("shl", c.source(i.operands[3], ScalarType.B32), 2 * target.bits), total)
+    c.result(i.operands[0], total)
 
 
 def _clamp(c: Context, value: Value, given: ScalarType, target: ScalarType) -> Value:

@@ -55,8 +55,7 @@ def _directed(c: Context, base: str, first: Value, second: Value, mode: str) -> 
     if base == "sub":
         right = c.e.unary("fneg", right)
     total, error = two_sum(c, left, right)
-    value = narrow(c, total, error, mode)
-    return sum_of_zero(c, value, left, right) if mode == "rm" else value
+    return _sum(c, narrow(c, total, error, mode), total, error, left, right, down=mode == "rm")
 
 
 def _directed_double(c: Context, base: str, first: Value, second: Value, mode: str) -> Value:
@@ -65,8 +64,18 @@ def _directed_double(c: Context, base: str, first: Value, second: Value, mode: s
         return directed(c, near, exact.product_error(c, first, second, near), mode)
     if base == "sub":
         second = c.e.unary("fneg", second)
-    value = directed(c, *exact.sum_error(c, first, second), mode)
-    return sum_of_zero(c, value, first, second) if mode == "rm" else value
+    near, error = exact.sum_error(c, first, second)
+    return _sum(c, directed(c, near, error, mode), near, error, first, second, down=mode == "rm")
+
+
+def _sum(c: Context, value: Value, near: Value, error: Value, *terms: Value, down: bool) -> Value:
+    """Return a rounded sum of two terms, with the sign that rounding down gives an exact zero."""
+    if not down:
+        return value
+    zero = constant(near.element, 0.0, near.lanes)
+    empty = c.e.binary("and", c.e.compare("fcmp oeq", near, zero), c.e.compare("fcmp oeq", error, zero))
+    first, second = terms
+    return sum_of_zero(c, value, empty, first, second)
 
 
 def _fused(c: Context, i: Instruction) -> None:
@@ -76,14 +85,13 @@ def _fused(c: Context, i: Instruction) -> None:
             return c.e.intrinsic("fma", first, second, third)
         if first.element == "double":
             near = c.e.intrinsic("fma", first, second, third)
-            value = directed(c, near, exact.fused_error(c, first, second, third, near), mode)
+            error = exact.fused_error(c, first, second, third, near)
             product = c.e.binary("fmul", first, second)
-            return sum_of_zero(c, value, product, third) if mode == "rm" else value
+            return _sum(c, directed(c, near, error, mode), near, error, product, third, down=mode == "rm")
         left, right, addend = (c.e.cast("fpext", source, "double") for source in sources)
         product = c.e.binary("fmul", left, right)
         total, error = two_sum(c, product, addend)
-        value = narrow(c, total, error, mode)
-        return sum_of_zero(c, value, product, addend) if mode == "rm" else value
+        return _sum(c, narrow(c, total, error, mode), total, error, product, addend, down=mode == "rm")
 
     _compute(c, i, apply)
 
@@ -119,15 +127,23 @@ def _sign(c: Context, i: Instruction) -> None:
     _compute(c, i, apply)
 
 
+def signed_extreme(c: Context, name: str, first: Value, second: Value) -> Value:
+    """`.xorsign.abs`: the extreme of the magnitudes, with the product's sign."""
+    value = c.e.intrinsic(name, c.e.intrinsic("fabs", first), c.e.intrinsic("fabs", second))
+    word = f"i{first.bits}"
+    sign = c.e.binary("xor", c.e.cast("bitcast", first, word), c.e.cast("bitcast", second, word))
+    return c.e.intrinsic("copysign", value, c.e.cast("bitcast", sign, value.element))
+
+
 def _extreme(c: Context, i: Instruction) -> None:
     def apply(sources: Sequence[Value], _mode: str) -> Value:
         name = f"{i.base}imum" if "NaN" in i.modifiers else f"{i.base}imumnum"
-        value = sources[0]
+        value, signs = sources[0], "xorsign" in i.modifiers
         for other in sources[1:]:
-            value = c.e.intrinsic(name, value, other)
+            value = signed_extreme(c, name, value, other) if signs else c.e.intrinsic(name, value, other)
         return value
 
-    _compute(c, i, apply, also=("NaN",))
+    _compute(c, i, apply, also=("NaN", "xorsign", "abs"))
 
 
 def _reciprocal(c: Context, i: Instruction) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import Value, constant
+from simgpu.lowering.floating import signed_extreme
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.rounding import narrow_to_odd, saturate, to_odd, two_sum
 from simgpu.lowering.transcendental import FUNCTIONS
@@ -105,12 +106,12 @@ def _sign(c: Context, i: Instruction) -> None:
 def _extreme(c: Context, i: Instruction) -> None:
     def apply(sources: Sequence[Value], _kind: ScalarType) -> Value:
         name = f"{i.base}imum" if "NaN" in i.modifiers else f"{i.base}imumnum"
-        value = sources[0]
+        value, signs = sources[0], "xorsign" in i.modifiers
         for other in sources[1:]:
-            value = c.e.intrinsic(name, value, other)
+            value = signed_extreme(c, name, value, other) if signs else c.e.intrinsic(name, value, other)
         return value
 
-    _compute(c, i, apply, "NaN")
+    _compute(c, i, apply, "NaN", "xorsign", "abs")
 
 
 def _function(c: Context, i: Instruction) -> None:

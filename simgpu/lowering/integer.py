@@ -9,20 +9,32 @@ from simgpu.codegen.values import Value, constant
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.ptx.syntax import Instruction, ScalarType
 
+_PAIRS = {"s16x2": ScalarType.S16, "u16x2": ScalarType.U16}
 _DOUBLE_HOLDS = 32
 """Quotients of integers up to this many bits are exact when computed in double precision."""
 
 
+def _sources(c: Context, i: Instruction, modifiers: Modifiers) -> tuple[ScalarType, Value, Value]:
+    """Return the type of an element and two operands; packed halves are twice as many elements."""
+    packed = modifiers.take(*_PAIRS)
+    if packed is None:
+        kind = modifiers.kind()
+        return kind, c.source(i.operands[1], kind), c.source(i.operands[2], kind)
+    first, second = c.e.align(*(c.source(operand, ScalarType.B32) for operand in i.operands[1:3]))
+    return _PAIRS[packed], c.e.reinterpret(first, "i16"), c.e.reinterpret(second, "i16")
+
+
+def _write(c: Context, i: Instruction, value: Value) -> None:
+    packed = any(name in _PAIRS for name in i.modifiers)
+    c.result(i.operands[0], c.e.reinterpret(value, "i32") if packed else value)
+
+
 def _add_or_sub(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
-    saturate, kind = modifiers.has("sat"), modifiers.kind()
+    saturate = modifiers.has("sat")
+    _, first, second = _sources(c, i, modifiers)
     modifiers.done()
-    first, second = c.source(i.operands[1], kind), c.source(i.operands[2], kind)
-    if kind in {ScalarType.U16, ScalarType.S16} or not i.modifiers[-1].endswith("x2"):
-        value = c.e.intrinsic(f"s{i.base}.sat", first, second) if saturate else c.e.binary(i.base, first, second)
-    else:
-        raise c.unsupported(i)
-    c.result(i.operands[0], value)
+    _write(c, i, c.e.intrinsic(f"s{i.base}.sat", first, second) if saturate else c.e.binary(i.base, first, second))
 
 
 def product(c: Context, i: Instruction, part: str, kind: ScalarType) -> Value:
@@ -126,13 +138,14 @@ def _negate(c: Context, i: Instruction) -> None:
 
 def _extreme(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
-    relu, kind = modifiers.has("relu"), modifiers.kind()
+    relu = modifiers.has("relu")
+    kind, first, second = _sources(c, i, modifiers)
     modifiers.done()
     name = ("s" if kind.signed else "u") + i.base
-    value = c.e.intrinsic(name, c.source(i.operands[1], kind), c.source(i.operands[2], kind))
+    value = c.e.intrinsic(name, first, second)
     if relu:
         value = c.e.intrinsic("smax", value, constant(value.element, 0, value.lanes))
-    c.result(i.operands[0], value)
+    _write(c, i, value)
 
 
 def _difference_sum(c: Context, i: Instruction) -> None:

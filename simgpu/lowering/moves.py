@@ -83,8 +83,8 @@ def compare(c: Context, test: str, first: Value, second: Value, kind: ScalarType
     return c.e.compare(f"icmp {(_SIGNED if kind.signed else _UNSIGNED)[test]}", first, second)
 
 
-def _compared(c: Context, i: Instruction, modifiers: Modifiers) -> tuple[Value, ScalarType]:
-    """Return the comparison at the start of `setp` and `set`, and its type."""
+def _compared(c: Context, i: Instruction, modifiers: Modifiers) -> tuple[Value, Value, ScalarType]:
+    """Return the comparison at the start of `setp` and `set`, its opposite, and its type."""
     test = modifiers.take(*_COMPARISONS)
     combine = modifiers.take("and", "or", "xor")
     ftz = modifiers.has("ftz")
@@ -102,23 +102,23 @@ def _compared(c: Context, i: Instruction, modifiers: Modifiers) -> tuple[Value, 
     if ftz:
         values = [flush(c, value) for value in values]
     held = compare(c, test, values[0], values[1], kind)
+    opposite = c.e.number("xor", held, 1)
     if combine is not None:
-        held = c.e.binary(combine, held, c.source(i.operands[3], ScalarType.PRED))
-    return held, target or kind
+        more = c.source(i.operands[3], ScalarType.PRED)
+        held, opposite = c.e.binary(combine, held, more), c.e.binary(combine, opposite, more)
+    return held, opposite, target or kind
 
 
 def _set_predicate(c: Context, i: Instruction) -> None:
-    held, kind = _compared(c, i, Modifiers(i))
+    held, opposite, kind = _compared(c, i, Modifiers(i))
     target = i.operands[0]
     if kind in {ScalarType.F16X2, ScalarType.BF16X2}:
         if not isinstance(target, Pair):
             raise c.unsupported(i)
         _set_halves(c, target, held)
     elif isinstance(target, Pair):
-        if {"and", "or", "xor"} & set(i.modifiers):
-            raise c.unsupported(i, "two destinations with a combination")
         c.result(target.first, held)
-        c.result(target.second, c.e.number("xor", held, 1))
+        c.result(target.second, opposite)
     else:
         c.result(target, held)
 
@@ -131,7 +131,7 @@ def _set_halves(c: Context, target: Pair, held: Value) -> None:
 
 
 def _set_number(c: Context, i: Instruction) -> None:
-    held, target = _compared(c, i, Modifiers(i))
+    held, _, target = _compared(c, i, Modifiers(i))
     if target is ScalarType.F32:
         c.result(i.operands[0], c.e.cast("uitofp", held, "float"))
     elif target in _HALF_KINDS:

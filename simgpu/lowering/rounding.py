@@ -119,10 +119,8 @@ def directed(c: Context, near: Value, error: Value, mode: str) -> Value:
     return c.e.select(away, c.e.cast("bitcast", stepped, near.element), near)
 
 
-def sum_of_zero(c: Context, value: Value, first: Value, second: Value) -> Value:
-    """Give a sum that is zero the sign of rounding down: negative, unless both terms were positive zeros."""
-    zero = constant(value.element, 0.0, value.lanes)
-    empty = c.e.compare("fcmp oeq", value, zero)
+def sum_of_zero(c: Context, value: Value, empty: Value, first: Value, second: Value) -> Value:
+    """Give an exact zero, where `empty` holds, the sign of rounding down: negative unless both terms were +0."""
     word = f"i{first.bits}"
     signs = c.e.binary("or", c.e.cast("bitcast", first, word), c.e.cast("bitcast", second, word))
     negative = c.e.compare("icmp slt", signs, constant(word, 0, signs.lanes))
