@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ from simgpu.ptx.syntax import Function, ModuleSyntax, Space, Variable
 from simgpu.runtime.engine import ATTRIBUTES, MachineCode, load_runtime
 
 _ANY_BLOCK = (1, 1, 1)
+_CODE = 0xC0DE << 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,6 @@ class Kernel:
         Parameters with their offsets, as the ABI lays them out.
     param_bytes
         Bytes of the parameter buffer.
-    static_shared
-        Bytes of shared memory that the kernel declares.
     max_threads
         The bound that the kernel declares on threads per block, or None.
     """
@@ -79,8 +79,18 @@ class Kernel:
         self.params = _lay_out(function.params)
         self.param_bytes = max((param.offset + param.size for param in self.params), default=0)
         self.max_threads = function.max_threads
-        self.static_shared = plan_program(
-            syntax, function, Variant(_ANY_BLOCK, checks=True, counters=False)
+
+    @cached_property
+    def static_shared(self) -> int:
+        """Bytes of shared memory that the kernel and what it calls declare.
+
+        Raises
+        ------
+        UnsupportedError
+            When a call cannot be followed; the module's other kernels still run.
+        """
+        return plan_program(
+            self._syntax, self._function, Variant(_ANY_BLOCK, checks=True, counters=False)
         ).static_shared
 
     def compile(self, variant: Variant) -> CompiledKernel:
@@ -144,6 +154,10 @@ class Module:
     def _variables(self) -> list[Variable]:
         return [variable for variable in self._syntax.variables if variable.space in {Space.GLOBAL, Space.CONST}]
 
+    def _code_addresses(self) -> dict[str, int]:
+        """Return an address for each function, where no data lies."""
+        return {function.name: _CODE | place * 16 for place, function in enumerate(self._syntax.functions, 1)}
+
     def bind(self, memory: DeviceMemory) -> Mapping[str, int]:
         """Allocate and initialise the module's variables once per memory; return their addresses by name."""
         if memory in self._bound:
@@ -151,10 +165,11 @@ class Module:
         addresses = {
             name: memory.allocate(variable.size, f"variable {name}") for name, variable in self.globals.items()
         }
+        targets = {**self._code_addresses(), **addresses}
         for variable in self._variables():
             data = bytearray(self.globals[variable.name].init)
             for reference in variable.references:
-                target = addresses[reference.symbol.name] + reference.symbol.offset
+                target = targets[reference.symbol.name] + reference.symbol.offset
                 data[reference.offset : reference.offset + 8] = target.to_bytes(8, "little")
             memory.view(addresses[variable.name], len(data))[:] = data
         self._bound[memory] = addresses
@@ -187,6 +202,6 @@ def load_module(ptx: str, cache: ObjectCache | None = None) -> Module:
     PtxSyntaxError
         When the text is not PTX.
     UnsupportedError
-        When a directive or a called function is not implemented.
+        When a directive is not implemented.
     """
     return Module(parse_module(ptx), cache)
