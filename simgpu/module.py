@@ -9,6 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
+from simgpu.codegen.callgraph import function_addresses
 from simgpu.codegen.function import FunctionCode, llvm_name, suspends
 from simgpu.codegen.program import Program, Variant, plan_program
 from simgpu.memory import DeviceMemory
@@ -18,7 +19,6 @@ from simgpu.ptx.syntax import Function, ModuleSyntax, Space, Variable
 from simgpu.runtime.engine import ATTRIBUTES, MachineCode, load_runtime
 
 _ANY_BLOCK = (1, 1, 1)
-_CODE = 0xC0DE << 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +154,6 @@ class Module:
     def _variables(self) -> list[Variable]:
         return [variable for variable in self._syntax.variables if variable.space in {Space.GLOBAL, Space.CONST}]
 
-    def _code_addresses(self) -> dict[str, int]:
-        """Return an address for each function, where no data lies."""
-        return {function.name: _CODE | place * 16 for place, function in enumerate(self._syntax.functions, 1)}
-
     def bind(self, memory: DeviceMemory) -> Mapping[str, int]:
         """Allocate and initialise the module's variables once per memory; return their addresses by name."""
         if memory in self._bound:
@@ -165,7 +161,7 @@ class Module:
         addresses = {
             name: memory.allocate(variable.size, f"variable {name}") for name, variable in self.globals.items()
         }
-        targets = {**self._code_addresses(), **addresses}
+        targets = function_addresses(self._syntax) | addresses
         for variable in self._variables():
             data = bytearray(self.globals[variable.name].init)
             for reference in variable.references:

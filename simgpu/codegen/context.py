@@ -61,6 +61,8 @@ class Context:
         self.uniformity = uniformity
         self.variables = {variable.name: variable for variable in function.variables}
         self.worker = Value("%w", "ptr", 1)
+        self.frame = constant("i64", 0) if function.entry else Value("%frame", "i64", 1)
+        """How far local memory of functions that call themselves is used up."""
         self.entry_mask = FULL
         self.mask = FULL
         """The lanes that execute the present instruction."""
@@ -224,7 +226,10 @@ class Context:
         if name in program.shared:
             return constant("i64", program.shared[name] + symbol.offset)
         if (self.function.name, name) in program.local:
-            return constant("i64", program.local[self.function.name, name] + symbol.offset)
+            place = constant("i64", program.local[self.function.name, name] + symbol.offset)
+            return self.e.binary("add", self.frame, place) if self.function.name in program.frames else place
+        if name in program.addresses:
+            return constant("i64", program.addresses[name])
         if name in program.pointers:
             table = self.field("globals", "ptr")
             base = self.e.load(self.e.address(table, 8 * program.pointers[name]), "i64")

@@ -45,7 +45,8 @@ class FunctionCode:
         if self._function.entry:
             return f"define void @{llvm_name(self._function)}(ptr %w, i32 %warp)"
         count = len(self._function.results) + len(self._function.params)
-        places = ["ptr %w", "i32 %warp", "i32 %m", "i32 %live", *(f"ptr %a{number}" for number in range(count))]
+        fixed = ["ptr %w", "i32 %warp", "i64 %frame", "i32 %m", "i32 %live"]
+        places = [*fixed, *(f"ptr %a{number}" for number in range(count))]
         return f"define internal void @{llvm_name(self._function)}({', '.join(places)})"
 
     # Prologue

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simgpu.errors import UnsupportedError
+from simgpu.codegen.callgraph import function_addresses, reachable, recursive, taken_addresses
 from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Symbol, Variable
 from simgpu.report import Dim3
 
 _SHARED_ALIGN = 16
+_RECURSION = 100
+"""Calls within calls for which there is local memory; a fiber's stack holds about as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,12 @@ class Program:
     static_shared: int = 0
     local: dict[tuple[str, str], int] = field(default_factory=dict)
     local_bytes: int = 0
+    frames: dict[str, int] = field(default_factory=dict)
+    """Bytes of local memory that each call of a recursive function takes."""
+    addresses: dict[str, int] = field(default_factory=dict)
+    """What a pointer to a function holds."""
+    taken: frozenset[str] = frozenset()
+    """Functions whose address is taken."""
     pointers: dict[str, int] = field(default_factory=dict)
     support: dict[str, str] = field(default_factory=dict)
     """Functions that lowerings need, by name, as LLVM text."""
@@ -88,13 +96,24 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
     for variable in syntax.variables:
         if variable.space in {Space.GLOBAL, Space.CONST}:
             program.pointers[variable.name] = len(program.pointers)
-    for function in program.functions:
+    program.addresses, program.taken = function_addresses(syntax), taken_addresses(syntax)
+    _place_local(program)
+    return program
+
+
+def _place_local(program: Program) -> None:
+    """Lay out local memory: one place for each function, then frames for those that call themselves."""
+    again = recursive(program.functions, program.taken)
+    for function in sorted(program.functions, key=lambda function: function.name in again):
+        start = program.local_bytes
         for variable in function.variables:
             if variable.space is Space.LOCAL:
                 program.local[function.name, variable.name] = _aligned(program.local_bytes, variable.align)
                 program.local_bytes = program.local[function.name, variable.name] + (variable.size or 0)
-    program.local_bytes = _aligned(program.local_bytes, _SHARED_ALIGN)
-    return program
+        program.local_bytes = _aligned(program.local_bytes, _SHARED_ALIGN)
+        if function.name in again and program.local_bytes > start:
+            program.frames[function.name] = program.local_bytes - start
+    program.local_bytes += _RECURSION * sum(program.frames.values())
 
 
 def _place_shared(program: Program, variables: list[Variable]) -> int:
@@ -114,36 +133,6 @@ def _place_shared(program: Program, variables: list[Variable]) -> int:
 
 def _aligned(offset: int, align: int) -> int:
     return -(-offset // align) * align
-
-
-PROVIDED = frozenset({"__assertfail", "vprintf"})
-"""Functions of the CUDA device runtime that simgpu provides itself."""
-
-
-def reachable(syntax: ModuleSyntax, kernel: Function) -> tuple[Function, ...]:
-    """List the kernel and the functions that it calls, directly or not."""
-    bodies = {function.name: function for function in syntax.functions if function.body is not None}
-    found = {kernel.name: kernel}
-    work = [kernel]
-    while work:
-        for instruction in work.pop().body or ():
-            if not isinstance(instruction, Instruction) or instruction.base != "call":
-                continue
-            name = callee(instruction)
-            if name in bodies and name not in found:
-                found[name] = bodies[name]
-                work.append(bodies[name])
-            elif name not in bodies and name not in PROVIDED:
-                raise UnsupportedError(f"call of {name}, which has no body (PTX line {instruction.line})")
-    return tuple(found.values())
-
-
-def callee(instruction: Instruction) -> str:
-    """Return the function that a direct `call` names."""
-    for operand in instruction.operands[:2]:
-        if isinstance(operand, Symbol):
-            return operand.name
-    raise UnsupportedError(f"indirect {instruction.opcode} (PTX line {instruction.line})")
 
 
 def _symbols(functions: tuple[Function, ...]) -> list[str]:

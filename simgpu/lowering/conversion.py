@@ -61,7 +61,7 @@ def _convert(c: Context, i: Instruction) -> None:
         return
     value = c.source(i.operands[1], options.given)
     if options.target.floating:
-        c.result(i.operands[0], _integer_to_float(c, i, value, options))
+        c.result(i.operands[0], _integer_to_float(c, value, options))
     else:
         _result_integer(c, i, _integer_to_integer(c, value, options), options)
 
@@ -138,7 +138,7 @@ def _float_to_integer(c: Context, value: Value, options: _Options) -> Value:
     return c.e.select(c.e.compare("fcmp uno", value, value), invalid, number)
 
 
-def _integer_to_float(c: Context, i: Instruction, value: Value, options: _Options) -> Value:
+def _integer_to_float(c: Context, value: Value, options: _Options) -> Value:
     operation = "sitofp" if options.given.signed else "uitofp"
     target = options.target
     wide = value.bits > _DOUBLE_EXACT
