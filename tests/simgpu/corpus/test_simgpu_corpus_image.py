@@ -26,7 +26,9 @@ def convolved(x, weights, bias, stride, pad):
 
 
 def depthwise():
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(HALF.astype(float), ((0, 0), (1, 1), (1, 1))), (3, 3), (1, 2))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(HALF.astype(float), ((0, 0), (1, 1), (1, 1))), (3, 3), (1, 2)
+    )
     return np.einsum("chwpq,cpq->chw", windows, HALF_WEIGHTS.astype(float))
 
 
