@@ -10,6 +10,7 @@ from simgpu.ptx.syntax import Space
 from simgpu.report import Diagnostic, DiagnosticKind, Dim3
 from simgpu.runtime import state
 
+WARP = 32
 _KINDS = {
     state.FAULT_OUT_OF_BOUNDS: DiagnosticKind.OUT_OF_BOUNDS,
     state.FAULT_MISALIGNED: DiagnosticKind.MISALIGNED,
@@ -17,7 +18,17 @@ _KINDS = {
     state.FAULT_DEADLOCK: DiagnosticKind.DEADLOCK,
     state.FAULT_RUNAWAY: DiagnosticKind.RUNAWAY,
     state.FAULT_TRAP: DiagnosticKind.TRAP,
+    state.FAULT_RACE_SHARED: DiagnosticKind.DATA_RACE_SHARED,
+    state.FAULT_UNINITIALISED_SHARED: DiagnosticKind.UNINITIALISED_SHARED,
+    state.FAULT_RACE_GLOBAL: DiagnosticKind.DATA_RACE_GLOBAL,
+    state.FAULT_UNINITIALISED_GLOBAL: DiagnosticKind.UNINITIALISED_GLOBAL,
+    state.FAULT_UNINITIALISED_LOCAL: DiagnosticKind.UNINITIALISED_LOCAL,
 }
+_RACES = frozenset({DiagnosticKind.DATA_RACE_SHARED, DiagnosticKind.DATA_RACE_GLOBAL})
+_UNINITIALISED = frozenset({
+    DiagnosticKind.UNINITIALISED_SHARED, DiagnosticKind.UNINITIALISED_LOCAL, DiagnosticKind.UNINITIALISED_GLOBAL,
+})  # fmt: skip
+_ACCESS_KINDS = frozenset({DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED}) | _RACES | _UNINITIALISED
 _WORDS = {"ld": "load", "ldu": "load", "st": "store", "atom": "atomic access", "red": "atomic access", "cp": "copy"}
 
 
@@ -42,7 +53,7 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
     site = launch.program.sites[worker.fault_site]
     kind = _KINDS[worker.fault_kind]
     address, allocation = None, None
-    if kind in {DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED}:
+    if kind in _ACCESS_KINDS:
         address = int(worker.fault_address)
     if address is not None and _space(site, address) in {Space.GLOBAL, Space.CONST}:
         found = launch.memory.find(address)
@@ -54,7 +65,7 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
     return Diagnostic(
         kind,
         launch.kernel,
-        _stop_message(kind, site) if address is None else _access_message(launch, kind, site, address),
+        _message(launch, kind, worker, address),
         site.instruction.line,
         location.file if location else None,
         location.line if location else None,
@@ -63,6 +74,17 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
         address,
         allocation,
     )
+
+
+def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, address: int | None) -> str:
+    site = launch.program.sites[worker.fault_site]
+    if address is None:
+        return _stop_message(kind, site)
+    if kind in _RACES:
+        return _race_message(launch, site, address, worker)
+    if kind in _UNINITIALISED:
+        return f"{_place(launch, site, address)}, which nothing has written"
+    return _access_message(launch, kind, site, address)
 
 
 def _space(site: Site, address: int) -> Space:
@@ -97,6 +119,28 @@ def _access_message(launch: FaultContext, kind: DiagnosticKind, site: Site, addr
         size = launch.program.local_bytes
         return f"{subject} at offset {offset} of a thread's local memory, which has {size} bytes"
     return _global_message(kind, subject, address, launch.memory)
+
+
+def _place(launch: FaultContext, site: Site, address: int) -> str:
+    """Describe an access within bounds."""
+    subject = f"{_WORDS.get(site.instruction.base, site.instruction.base)} of {site.size} bytes"
+    space = _space(site, address)
+    if space is not Space.GLOBAL:
+        return f"{subject} at offset {address & (1 << 56) - 1} of {space} memory"
+    found = launch.memory.find(address)
+    if found is None:
+        return f"{subject} at {address:#x}"
+    name = f"'{found.label}'" if found.label else "the allocation"
+    return f"{subject} at byte {address - found.address} of {name} of {found.size} bytes"
+
+
+def _race_message(launch: FaultContext, site: Site, address: int, worker: state.Worker) -> str:
+    place, other = _place(launch, site, address), worker.fault_other
+    if worker.fault_kind == state.FAULT_RACE_GLOBAL:
+        return f"{place}, which another block or warp wrote, and nothing orders the two"
+    who = "several warps" if other >= state.MANY_SYNC else f"warp {other % WARP}"
+    verb = "read" if worker.fault_other_reads else "wrote"
+    return f"{place}, which {who} {verb} with no barrier since"
 
 
 def _global_message(kind: DiagnosticKind, subject: str, address: int, memory: DeviceMemory) -> str:

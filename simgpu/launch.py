@@ -30,6 +30,8 @@ _MAX_THREADS = 1024
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _MAX_SHARED = 227 << 10
+SHADOW_SLACK = 64
+"""Cells behind the last one of shared memory's shadow, since vectors of cells may reach past it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,10 @@ class _WorkerMemory:
         own.cache = self._cache.ctypes.data
         own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
         own.suspends = int(compiled.suspends)
+        cells = shared_size >> program.shared_shift
+        self._shadow = np.zeros((2, cells + SHADOW_SLACK), np.uint16)
+        own.shadow_writers, own.shadow_readers = self._shadow[0].ctypes.data, self._shadow[1].ctypes.data
+        own.shadow_cells = cells
         self._printed = np.zeros(state.PRINT_BUFFER if program.prints else 0, np.uint8)
         own.print_buffer, own.print_size = self._printed.ctypes.data, len(self._printed)
         self.address = ctypes.addressof(own)

@@ -18,6 +18,13 @@ class DiagnosticKind(StrEnum):
     DEADLOCK = "deadlock"
     RUNAWAY = "runaway"
     """The instruction budget was used up."""
+    DATA_RACE_SHARED = "data_race_shared"
+    """Warps of a block use the same shared memory, one of them to write, with no barrier in between."""
+    DATA_RACE_GLOBAL = "data_race_global"
+    """Blocks, or warps of a block, use the same global memory, one of them to write, with nothing to order them."""
+    UNINITIALISED_SHARED = "uninitialised_shared"
+    UNINITIALISED_LOCAL = "uninitialised_local"
+    UNINITIALISED_GLOBAL = "uninitialised_global"
     TRAP = "trap"
     """`trap`, or a failed device assertion."""
 

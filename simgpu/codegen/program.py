@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from simgpu.analysis.widths import shared_shift
 from simgpu.codegen.callgraph import function_addresses, reachable, recursive, taken_addresses
 from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Symbol, Variable
 from simgpu.report import Dim3
@@ -57,6 +58,8 @@ class Program:
     functions: tuple[Function, ...] = ()
     shared: dict[str, int] = field(default_factory=dict)
     static_shared: int = 0
+    shared_shift: int = 2
+    """Base-two logarithm of the bytes of a shadow cell of shared memory: the narrowest access that may go there."""
     local: dict[tuple[str, str], int] = field(default_factory=dict)
     local_bytes: int = 0
     frames: dict[str, int] = field(default_factory=dict)
@@ -93,6 +96,7 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
     pools = [*syntax.variables, *(variable for function in program.functions for variable in function.variables)]
     shared = [variable for variable in pools if variable.space is Space.SHARED and variable.name in names]
     program.static_shared = _place_shared(program, shared)
+    program.shared_shift = shared_shift(program.functions)
     for variable in syntax.variables:
         if variable.space in {Space.GLOBAL, Space.CONST}:
             program.pointers[variable.name] = len(program.pointers)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from simgpu.analysis.shapes import Shape
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant, pattern
+from simgpu.lowering.shadow import RACE_SHARED, Action, action_of, blame_changes, watch, watches_shared
 from simgpu.ptx.syntax import Address, Instruction, Register, Space
 
 SPACE_CODES = {Space.GLOBAL: 0, Space.CONST: 0, Space.SHARED: 1, Space.LOCAL: 2, Space.GENERIC: 3}
@@ -35,6 +36,7 @@ class Access:
     site: int
     wide: bool
     """Whether the address comes from a 64-bit register."""
+    action: Action
 
     @property
     def aligned(self) -> bool:
@@ -65,8 +67,17 @@ class Access:
         return replace(self, address=c.e.splat(self.address), shape=None)
 
 
-def open_access(c: Context, i: Instruction, operand: Address, space: Space, *, element: str, count: int) -> Access:
-    """Describe an access and count it if counters are on."""
+def open_access(
+    c: Context,
+    i: Instruction,
+    operand: Address,
+    space: Space,
+    *,
+    element: str,
+    count: int,
+    action: Action | None = None,
+) -> Access:
+    """Describe an access; `action` is needed where the opcode does not tell whether it reads or writes."""
     size = int(element[1:]) // 8 * count
     site = c.program.site(i, size, space)
     address = c.address(operand)
@@ -76,7 +87,7 @@ def open_access(c: Context, i: Instruction, operand: Address, space: Space, *, e
     elif shape is not None and shape.uniform and not shape.wrapped:
         address = c.e.extract(address, 0)
     wide = not isinstance(operand.base, Register) or operand.base.type.bits > _SHARED_BITS
-    return Access(i, space, element, count, address, shape, site, wide)
+    return Access(i, space, element, count, address, shape, site, wide, action_of(i) if action is None else action)
 
 
 def uniform_pointer(c: Context, access: Access) -> Value:
@@ -130,6 +141,15 @@ def _in_bounds(c: Context, access: Access, first: Value, span: int) -> Value:
 
 
 def resolve(c: Context, access: Access) -> Value:
+    """Check each lane's access by the runtime, its shadow included; return the host addresses."""
+    hosts = translate(c, access)
+    if watches_shared(c, access):
+        hard = Action.HARD if access.action is Action.WRITE else Action(0)
+        watch(c, access, access.action | hard)
+    return hosts
+
+
+def translate(c: Context, access: Access) -> Value:
     """Check and translate each lane's address by the runtime; return the host addresses."""
     if not _checked(c, access) and access.space in {Space.GLOBAL, Space.CONST}:
         return access.address
@@ -226,19 +246,42 @@ def _window_test(c: Context, access: Access, window: Window) -> Value | None:
 def gather(c: Context, access: Access) -> list[Value]:
     """Load one lane after the other."""
     hosts = resolve(c, access)
-    mask = c.bits()
-    return [
-        c.e.call(
-            f"sgpu_gather_{access.element}", constant(access.element, 0, WARP), _step(c, hosts, access, place), mask
-        )
-        for place in range(access.count)
-    ]
+    return [_gathered(c, hosts, access, place) for place in range(access.count)]
+
+
+def _gathered(c: Context, hosts: Value, access: Access, place: int) -> Value:
+    return c.e.call(
+        f"sgpu_gather_{access.element}", constant(access.element, 0, WARP), _step(c, hosts, access, place), c.bits()
+    )
+
+
+def watch_load(c: Context, access: Access) -> None:
+    """Check a load for races and for memory that nothing has written."""
+    if watches_shared(c, access):
+        watch(c, access, access.action)
+
+
+def watch_store(c: Context, access: Access, values: Sequence[Value], present: Callable[[], Sequence[Value]]) -> None:
+    """Check a store for races before it is done; `present` loads what is there, since an unchanging one is none."""
+    if not watches_shared(c, access):
+        return
+    suspects = watch(c, access, access.action)
+    if access.action is not Action.WRITE:
+        return
+    compare, go = c.e.label("compare"), c.e.label("go")
+    some = c.e.compare("icmp ne", suspects, constant("i32", 0))
+    c.e.line(f"br i1 {some.text}, label %{compare}, label %{go}, !prof !0")
+    c.e.start(compare)
+    blame_changes(c, access, suspects, present(), values, kind=RACE_SHARED)
+    c.e.line(f"br label %{go}")
+    c.e.start(go)
 
 
 def scatter(c: Context, access: Access, values: Sequence[Value]) -> list[Value]:
     """Store one lane after the other, lane 31 last."""
-    hosts = resolve(c, access)
+    hosts = translate(c, access)
     mask = c.bits()
+    watch_store(c, access, values, lambda: [_gathered(c, hosts, access, place) for place in range(access.count)])
     for place, value in enumerate(values):
         c.e.call(f"sgpu_scatter_{access.element}", None, _step(c, hosts, access, place), mask, c.e.splat(value))
     return []

@@ -18,8 +18,11 @@ from simgpu.lowering.access import (
     permuted_load,
     scatter,
     uniform_pointer,
+    watch_load,
+    watch_store,
 )
 from simgpu.lowering.modifiers import Modifiers
+from simgpu.lowering.shadow import Action
 from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, ScalarType, Space, Symbol, Vector
 
 _SPACES = {
@@ -106,6 +109,7 @@ def _joined(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
 def _load_values(c: Context, access: Access) -> list[Value]:
     if access.address.lanes == 1:
         pointer = uniform_pointer(c, access)
+        watch_load(c, access)
         unit = access.element_bytes
         return [c.e.load(c.e.address(pointer, place * unit), access.element) for place in range(access.count)]
     window = find_window(c, access)
@@ -116,11 +120,21 @@ def _load_values(c: Context, access: Access) -> list[Value]:
     loader = permuted_load(c, access, window)
     if loader is None:
         return gather(c, access)
-    return guarded(c, access, window, loader, lambda: gather(c, access))
+
+    def load(pointer: Value) -> list[Value]:
+        watch_load(c, access)
+        return loader(pointer)
+
+    return guarded(c, access, window, load, lambda: gather(c, access))
 
 
 def _load_vector(c: Context, access: Access, pointer: Value) -> list[Value]:
     """Load consecutive lanes at once; lanes that do not run load nothing that matters, within the same bounds."""
+    watch_load(c, access)
+    return _vectors_at(c, access, pointer)
+
+
+def _vectors_at(c: Context, access: Access, pointer: Value) -> list[Value]:
     words = c.e.load(pointer, access.element, WARP * access.count, access.element_bytes)
     if access.count == 1:
         return [words]
@@ -134,7 +148,7 @@ def _load_parameter(c: Context, i: Instruction, place: Address, element: str, co
         address = c.address(place)
         if address.lanes != 1:
             site = c.program.site(i, unit * count, Space.PARAM)
-            access = Access(i, Space.GLOBAL, element, count, address, None, site, wide=True)
+            access = Access(i, Space.GLOBAL, element, count, address, None, site, wide=True, action=Action.READ)
             return gather(c, access)
         pointer = c.e.cast("inttoptr", address, "ptr")
         return [c.e.load(c.e.address(pointer, step * unit), element) for step in range(count)]
@@ -194,8 +208,11 @@ def _split(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
 def _store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
     if access.address.lanes == 1:
         pointer = uniform_pointer(c, access)
-        for place, value in enumerate(values):
-            c.e.store(_last_lane(c, value), c.e.address(pointer, place * access.element_bytes))
+        places = [c.e.address(pointer, place * access.element_bytes) for place in range(len(values))]
+        stored = [_last_lane(c, value) for value in values]
+        watch_store(c, access, stored, lambda: [c.e.load(place, access.element) for place in places])
+        for value, place in zip(stored, places, strict=True):
+            c.e.store(value, place)
         return
     window = find_window(c, access)
     if window is None or not contiguous(access, window):
@@ -222,6 +239,7 @@ def _last_lane(c: Context, value: Value) -> Value:
 
 
 def _store_vector(c: Context, access: Access, pointer: Value, vectors: Sequence[Value]) -> list[Value]:
+    watch_store(c, access, vectors, lambda: _vectors_at(c, access, pointer))
     joined, mask = vectors[0], c.mask
     if access.count > 1:
         joined = _interleave(c, vectors)
@@ -287,9 +305,9 @@ def _copy(c: Context, i: Instruction) -> None:
     kept = list(i.operands[3:])
     if "L2::cache_hint" in i.modifiers:
         kept.pop()
-    source = open_access(c, i, given, Space.GLOBAL, element="i32", count=words)
+    source = open_access(c, i, given, Space.GLOBAL, element="i32", count=words, action=Action.READ)
     values = _copied(c, source, kept[0] if kept else None)
-    place = open_access(c, i, target, Space.SHARED, element="i32", count=words)
+    place = open_access(c, i, target, Space.SHARED, element="i32", count=words, action=Action.WRITE)
     count_access(c, place, 1)
     _store_values(c, place, values)
 

@@ -40,6 +40,7 @@ done:
 ; Wake the warps that wait at a barrier, give them the votes, and reset it.
 define internal void @open_barrier(ptr %w, i32 %id) {
 entry:
+  call void @new_epoch(ptr %w)
   %p_n = getelementptr i8, ptr %w, i64 $w_warps
   %n = load i32, ptr %p_n
   br label %loop

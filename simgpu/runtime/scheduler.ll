@@ -67,11 +67,7 @@ done:
 
 define internal void @run_block(ptr %w) {
 entry:
-  %p_shared = getelementptr i8, ptr %w, i64 $w_shared
-  %shared = load ptr, ptr %p_shared
-  %p_shared_size = getelementptr i8, ptr %w, i64 $w_shared_size
-  %shared_size = load i64, ptr %p_shared_size
-  call void @llvm.memset.p0.i64(ptr %shared, i8 -1, i64 %shared_size, i1 false)
+  call void @begin_block_shadow(ptr %w)
   %bars = getelementptr i8, ptr %w, i64 $w_barrier
   %bar_bytes = mul i64 $barriers, $barrier_bytes
   call void @llvm.memset.p0.i64(ptr %bars, i8 0, i64 %bar_bytes, i1 false)
@@ -133,6 +129,7 @@ boot:
 switch:
   %sp = phi i64 [ %old, %start ], [ %fresh, %boot ]
   store i32 %i, ptr %p_current
+  call void @new_tag(ptr %w)
   call void @sgpu_switch(ptr %p_main, i64 %sp)
   %stop = load atomic i32, ptr %abort monotonic, align 4
   %stopped = icmp ne i32 %stop, 0
@@ -145,7 +142,10 @@ next:
 judge:
   %live = load i32, ptr %p_live
   %over = icmp eq i32 %live, 0
-  br i1 %over, label %done, label %alive
+  br i1 %over, label %ended, label %alive
+ended:
+  call void @end_block_shadow(ptr %w)
+  br label %done
 alive:
   br i1 %progress1, label %round, label %stuck
 stuck:
@@ -257,7 +257,23 @@ define void @sgpu_fault(ptr %w, i32 %kind, i32 %site, i32 %lane, i64 %address) c
   unreachable
 }
 
-define internal void @record_fault(ptr %w, i32 %kind, i32 %site, i32 %thread, i64 %address) cold {
+define internal void @record_fault(ptr %w, i32 %given, i32 %given_site, i32 %given_thread, i64 %given_address) cold {
+  %p_unwritten = getelementptr i8, ptr %w, i64 $w_unwritten
+  %unwritten = load i32, ptr %p_unwritten
+  %some = icmp ne i32 %unwritten, 0
+  %race = icmp eq i32 %given, $fault_race_shared
+  %plain = xor i1 %race, true
+  %because = and i1 %some, %plain
+  %p_usite = getelementptr i8, ptr %w, i64 $w_unwritten_site
+  %usite = load i32, ptr %p_usite
+  %p_uthread = getelementptr i8, ptr %w, i64 $w_unwritten_thread
+  %uthread = load i32, ptr %p_uthread
+  %p_uaddress = getelementptr i8, ptr %w, i64 $w_unwritten_address
+  %uaddress = load i64, ptr %p_uaddress
+  %kind = select i1 %because, i32 $fault_uninitialised_shared, i32 %given
+  %site = select i1 %because, i32 %usite, i32 %given_site
+  %thread = select i1 %because, i32 %uthread, i32 %given_thread
+  %address = select i1 %because, i64 %uaddress, i64 %given_address
   %p_kind = getelementptr i8, ptr %w, i64 $w_fault_kind
   store i32 %kind, ptr %p_kind
   %p_site = getelementptr i8, ptr %w, i64 $w_fault_site

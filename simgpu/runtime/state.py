@@ -16,6 +16,14 @@ PRINT_RECORD = 256
 FUEL = 20_000
 """Warp instructions between two looks at the budget and the other warps."""
 
+POISON = 0xFFCB7FD5
+"""The word that unwritten memory holds: not a number as float, half, bfloat16 or double."""
+EPOCH_STEP = 128
+"""Codes of one epoch in a tag of shared memory's shadow."""
+LAST_EPOCH = 0xFFFF - 2 * EPOCH_STEP
+MANY_SYNC = 64
+MANY_READERS = 96
+
 
 class Warp(ctypes.Structure):
     """One warp of the block that runs. `state`: 0 ready, 1 waits at `barrier`, 2 has left."""
@@ -90,12 +98,26 @@ class Worker(ctypes.Structure):
         ("live", ctypes.c_int32),
         ("dynamic_shared", ctypes.c_int32),
         ("progress", ctypes.c_int32),
+        ("fault_other", ctypes.c_int32),
+        ("unwritten", ctypes.c_int32),
+        ("unwritten_site", ctypes.c_int32),
+        ("unwritten_thread", ctypes.c_int32),
+        ("unwritten_address", ctypes.c_uint64),
+        ("fault_other_reads", ctypes.c_int32),
+        ("epoch", ctypes.c_int32),
+        ("first_epoch", ctypes.c_int32),
+        ("tag", ctypes.c_int32),
+        ("shadow_writers", ctypes.c_uint64),
+        ("shadow_readers", ctypes.c_uint64),
+        ("shadow_cells", ctypes.c_uint64),
         ("warp", Warp * MAX_WARPS),
         ("barrier", Barrier * BARRIERS),
     ]
 
 
 FAULT_OUT_OF_BOUNDS, FAULT_MISALIGNED, FAULT_DIVERGENT, FAULT_DEADLOCK, FAULT_RUNAWAY, FAULT_TRAP = range(1, 7)
+FAULT_RACE_SHARED, FAULT_UNINITIALISED_SHARED, FAULT_RACE_GLOBAL = range(7, 10)
+FAULT_UNINITIALISED_GLOBAL, FAULT_UNINITIALISED_LOCAL = range(10, 12)
 
 EVENT_FIELDS = (
     "load_requests",
@@ -129,6 +151,13 @@ def placeholders() -> dict[str, str]:
         "barrier_bytes": str(ctypes.sizeof(Barrier)),
         "barriers": str(BARRIERS),
         "fuel": str(FUEL),
+        "poison": str(POISON),
+        "epoch_step": str(EPOCH_STEP),
+        "last_epoch": str(LAST_EPOCH),
+        "many_sync": str(MANY_SYNC),
+        "many_readers": str(MANY_READERS),
+        "fault_race_shared": str(FAULT_RACE_SHARED),
+        "fault_uninitialised_shared": str(FAULT_UNINITIALISED_SHARED),
         "print_record": str(PRINT_RECORD),
         "print_arguments": str(PRINT_RECORD - 8),
         "shared_window": str(SHARED_WINDOW >> 56),
