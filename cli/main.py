@@ -80,7 +80,7 @@ def run(arguments: list[str]) -> int:
 
 def _fail(error: Exception, *, as_json: bool) -> int:
     kind, code = next((kind, code) for type_, kind, code in _ENDINGS if isinstance(error, type_))
-    sentence = f"{error} (see --help)" if isinstance(error, TyperException) else str(error)
+    sentence = f"{error.format_message()} (see --help)" if isinstance(error, TyperException) else str(error)
     if as_json:
         emit_json(ErrorReport(error=kind, message=sentence))
     progress.print("[bold red]error:[/]", end=" ")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
@@ -95,7 +96,8 @@ def test_an_op_is_submitted_and_its_kernel_is_read_on_the_page(server, browser):
         field.clear()
         field.send_keys(value)
     form.submit()
-    wait = WebDriverWait(browser, 180)
+    # The page replaces its live part while the run goes on.
+    wait = WebDriverWait(browser, 180, ignored_exceptions=(StaleElementReferenceException,))
     wait.until(lambda page: page.find_element(By.CSS_SELECTOR, ".run-state").text.strip().lower() == "finished")
     speedup = browser.find_element(By.CSS_SELECTOR, ".best-speedup").text
     assert "modelled" in browser.find_element(By.TAG_NAME, "main").text

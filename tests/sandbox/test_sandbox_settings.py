@@ -34,11 +34,16 @@ def test_compile_seconds_bounds_a_build(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"), [({"call_seconds": 0.5}, "within 0.5 s"), ({"memory_bytes": 64 << 20}, "more than 64 MiB")]
+    ("flags", "source", "said"),
+    [
+        ({"call_seconds": 0.5}, "while True: pass", "within 0.5 s"),
+        # The process itself, PyTorch loaded, takes some 300 MiB.
+        ({"memory_bytes": 1 << 30}, "hoard = b'x' * (2 << 30)\nwhile True: pass", "more than 1024 MiB"),
+    ],
 )
-def test_call_seconds_and_memory_bytes_bound_a_child(flags, said):
+def test_call_seconds_and_memory_bytes_bound_a_child(flags, source, said):
     with pytest.raises(UserError, match=said):
-        SandboxProber(SandboxSettings.load(**flags)).probe("while True: pass")
+        SandboxProber(SandboxSettings.load(**flags)).probe(source)
 
 
 def test_isolation_chooses_how_processes_are_held(monkeypatch):
