@@ -19,6 +19,7 @@ lint: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --quiet --site-dir build/site
 
 serve: install
 	$(BIN)/kernelwright serve

@@ -1,4 +1,4 @@
-"""A run that is killed ends, once resumed, with the attempts of an undisturbed one."""
+"""A run that is killed or interrupted ends, once resumed, with the attempts of an undisturbed one."""
 
 import signal
 import subprocess
@@ -44,28 +44,37 @@ def _shape(archive, run_id):
     ]
 
 
-def _kill_after_outcomes(outcomes):
-    """Start a run and kill -9 its process once so many attempts have a verdict; return the run's identifier."""
+def _stopped_after_outcomes(outcomes, how):
+    """Start a run, send its process a signal once so many attempts have a verdict, and return its identifier."""
     archive = Archive.open()
     before = {run.id for run in archive.runs(100)}
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "optimize", *ARGUMENTS],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             runs = [run for run in archive.runs(100) if run.id not in before]
             if runs and sum(a.verdict is not None for a in archive.attempts(runs[0].id)) >= outcomes:
-                return runs[0].id
+                break
             assert process.poll() is None, "the run ended before it could be killed"
             time.sleep(0.05)
-        pytest.fail("the run made no progress")
+        else:
+            pytest.fail("the run made no progress")
+        process.send_signal(how)
+        _, said = process.communicate(timeout=60)
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
+    if how is signal.SIGINT:
+        assert process.returncode == 130
+        assert f"optimize --resume {runs[0].id}" in " ".join(said.split())
+        assert "Traceback" not in said
+    return runs[0].id
 
 
 @pytest.mark.slow
@@ -75,8 +84,8 @@ def test_kill_and_resume_equals_an_undisturbed_run(kernelwright):
     archive = Archive.open()
     expected = _shape(archive, undisturbed.json()["run"]["id"])
     assert len(expected) >= 3
-    for outcomes in (0, 1, 3):
-        run_id = _kill_after_outcomes(outcomes)
+    for outcomes, how in ((0, signal.SIGKILL), (1, signal.SIGINT), (3, signal.SIGKILL)):
+        run_id = _stopped_after_outcomes(outcomes, how)
         resumed = kernelwright("optimize", "--resume", run_id, "--json")
         assert resumed.code == 0, resumed.err
         assert _shape(archive, run_id) == expected
