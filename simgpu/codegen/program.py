@@ -71,6 +71,8 @@ class Program:
     pointers: dict[str, int] = field(default_factory=dict)
     support: dict[str, str] = field(default_factory=dict)
     """Functions that lowerings need, by name, as LLVM text."""
+    waits_by_mbarrier: bool = False
+    """Whether mbarriers order its accesses."""
     prints: bool = False
     """Whether it calls `printf`."""
     sites: list[Site] = field(default_factory=list)
@@ -102,6 +104,11 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
             program.pointers[variable.name] = len(program.pointers)
     program.addresses, program.taken = function_addresses(syntax), taken_addresses(syntax)
     _place_local(program)
+    program.waits_by_mbarrier = any(
+        isinstance(item, Instruction) and item.base == "mbarrier"
+        for function in program.functions
+        for item in function.body or ()
+    )
     return program
 
 

@@ -33,6 +33,8 @@ def action_of(instruction: Instruction) -> Action:
     base, modifiers = instruction.base, instruction.modifiers
     if base in {"atom", "red"}:
         return Action.SYNC | Action.WRITE if "exch" in modifiers else Action.SYNC | Action.WRITE | Action.READ
+    if base == "mbarrier":
+        return Action.SYNC | Action.WRITE if "init" in modifiers else Action.SYNC | Action.WRITE | Action.READ
     stores = base in {"st", "stmatrix"} or "store" in modifiers
     action = Action.WRITE if stores else Action.READ
     return action | Action.SYNC if _SYNCHRONISING.intersection(modifiers) else action
@@ -47,6 +49,9 @@ def watches_shared(c: Context, access: Access) -> bool:
 
 def watch(c: Context, access: Access, action: Action) -> Value:
     """Check a whole access by the runtime; return the lanes whose plain write may race."""
+    if c.program.waits_by_mbarrier:
+        # An mbarrier orders accesses in ways that the shadow does not follow: no race is claimed.
+        action = action & ~Action.HARD | Action.SYNC
     name = "sgpu_shadow_shared" if access.space is Space.SHARED else "sgpu_shadow_generic"
     address, mask = access.address, c.bits()
     if address.lanes == 1:

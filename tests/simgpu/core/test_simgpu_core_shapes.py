@@ -62,15 +62,28 @@ def fragment(codes, kind, role, lane):
     ]
 
 
-MMA = """
-m8n8k4.row.col.f64.f64.f64.f64 m16n8k4.row.col.f64.f64.f64.f64 m16n8k8.row.col.f64.f64.f64.f64
-m16n8k16.row.col.f64.f64.f64.f64 m16n8k4.row.col.f32.tf32.tf32.f32 m16n8k8.row.col.f32.tf32.tf32.f32
-m16n8k8.row.col.f32.bf16.bf16.f32 m16n8k8.row.col.f16.f16.f16.f16 m16n8k16.row.col.s32.s8.u8.s32
-m16n8k32.row.col.s32.u8.u8.s32 m8n8k16.row.col.s32.s8.s8.s32 m8n8k32.row.col.s32.s4.u4.s32
-m16n8k32.row.col.s32.u4.u4.s32 m16n8k64.row.col.s32.s4.s4.s32 m8n8k128.row.col.s32.b1.b1.s32.xor.popc
-m16n8k128.row.col.s32.b1.b1.s32.and.popc m16n8k256.row.col.s32.b1.b1.s32.xor.popc m16n8k32.row.col.f32.e4m3.e4m3.f32
-m16n8k32.row.col.f32.e4m3.e5m2.f32 m16n8k32.row.col.f32.e5m2.e5m2.f32
-""".split()  # fmt: skip
+MMA = [
+    "m8n8k4.row.col.f64.f64.f64.f64",
+    "m16n8k4.row.col.f64.f64.f64.f64",
+    "m16n8k8.row.col.f64.f64.f64.f64",
+    "m16n8k16.row.col.f64.f64.f64.f64",
+    "m16n8k4.row.col.f32.tf32.tf32.f32",
+    "m16n8k8.row.col.f32.tf32.tf32.f32",
+    "m16n8k8.row.col.f32.bf16.bf16.f32",
+    "m16n8k8.row.col.f16.f16.f16.f16",
+    "m16n8k16.row.col.s32.s8.u8.s32",
+    "m16n8k32.row.col.s32.u8.u8.s32",
+    "m8n8k16.row.col.s32.s8.s8.s32",
+    "m8n8k32.row.col.s32.s4.u4.s32",
+    "m16n8k32.row.col.s32.u4.u4.s32",
+    "m16n8k64.row.col.s32.s4.s4.s32",
+    "m8n8k128.row.col.s32.b1.b1.s32.xor.popc",
+    "m16n8k128.row.col.s32.b1.b1.s32.and.popc",
+    "m16n8k256.row.col.s32.b1.b1.s32.xor.popc",
+    "m16n8k32.row.col.f32.e4m3.e4m3.f32",
+    "m16n8k32.row.col.f32.e4m3.e5m2.f32",
+    "m16n8k32.row.col.f32.e5m2.e5m2.f32",
+]
 
 
 def product(a, b, form):
