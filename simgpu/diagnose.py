@@ -52,6 +52,8 @@ def diagnose(launch: FaultContext, workers: list[state.Worker]) -> tuple[Diagnos
 def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
     site = launch.program.sites[worker.fault_site]
     kind = _KINDS[worker.fault_kind]
+    if kind is DiagnosticKind.TRAP and site.instruction.base == "call":
+        kind = DiagnosticKind.ASSERTION
     address, allocation = None, None
     if kind in _ACCESS_KINDS:
         address = int(worker.fault_address)
@@ -103,6 +105,8 @@ def _stop_message(kind: DiagnosticKind, site: Site) -> str:
         return f"every warp that has not left waits; the first waits at {opcode} for threads that never come"
     if kind is DiagnosticKind.RUNAWAY:
         return "the instruction budget is used up in a loop that does not end"
+    if kind is DiagnosticKind.ASSERTION:
+        return "a device assertion failed"
     return f"{opcode}: the kernel stopped itself"
 
 

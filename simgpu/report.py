@@ -26,7 +26,8 @@ class DiagnosticKind(StrEnum):
     UNINITIALISED_LOCAL = "uninitialised_local"
     UNINITIALISED_GLOBAL = "uninitialised_global"
     TRAP = "trap"
-    """`trap`, or a failed device assertion."""
+    ASSERTION = "assertion"
+    """A device `assert` that failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,7 @@ _STATES = {
     DiagnosticKind.RUNAWAY: ExitState.TIMEOUT,
     DiagnosticKind.DEADLOCK: ExitState.TIMEOUT,
     DiagnosticKind.TRAP: ExitState.LAUNCH_ERROR,
+    DiagnosticKind.ASSERTION: ExitState.LAUNCH_ERROR,
 }
 
 

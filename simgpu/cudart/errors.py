@@ -59,6 +59,7 @@ _FAULTS = {
     DiagnosticKind.MISALIGNED: CudaCode.MISALIGNED_ADDRESS,
     DiagnosticKind.DEADLOCK: CudaCode.LAUNCH_TIMEOUT,
     DiagnosticKind.RUNAWAY: CudaCode.LAUNCH_TIMEOUT,
+    DiagnosticKind.ASSERTION: CudaCode.ASSERT,
 }
 
 

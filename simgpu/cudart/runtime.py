@@ -8,6 +8,7 @@ diagnostics, refusals, and what was missing.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -245,7 +246,7 @@ class StandInRuntime:
             block=request.block,
             params=pack_parameters(kernel, request.arguments),
             dynamic_shared=request.dynamic_shared,
-            options=self._launch_options(),
+            options=self._launch_options(request),
         )
         self._registered.to_host()
         self._printed += report.printed
@@ -333,10 +334,14 @@ class StandInRuntime:
         self._failure = self._failure or error
         return CudaCode.UNKNOWN
 
-    def _launch_options(self) -> LaunchOptions:
+    def _launch_options(self, request: LaunchRequest) -> LaunchOptions:
+        options = self.options
         if self._count_when_timed and self._timeline.timed:
-            return replace(self.options, counters=True)
-        return self.options
+            options = replace(options, counters=True)
+        if request.cooperative:
+            # Blocks that wait for each other must all be under way.
+            options = replace(options, threads=max(options.threads, math.prod(request.grid)))
+        return options
 
     def _model(self, loaded: LoadedImage, report: LaunchReport) -> ModelledLaunch | None:
         if report.counters is None or report.diagnostics:

@@ -9,6 +9,9 @@ from simgpu import DeviceMemory, Kernel, LaunchOptions, Module, launch, load_mod
 from simgpu.cudart.engine import CardMemory, DeviceVariable
 from simgpu.report import Dim3, LaunchReport
 
+_WORKSPACE_BYTES = 64
+"""Of a grid's barrier: its size and a counter (`cooperative_groups/details/driver_abi.h`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatedModule:
@@ -48,12 +51,22 @@ class SimgpuEngine:
 
     def load(self, ptx: str) -> SimulatedModule:
         """Load PTX, its variables placed in the memory."""
-        module = load_module(ptx)
+        module = load_module(self._with_workspace(ptx))
         variables = {
             name: DeviceVariable(address, module.globals[name].size)
             for name, address in module.bind(self.memory).items()
         }
         return SimulatedModule(module, self.memory, variables)
+
+    def _with_workspace(self, ptx: str) -> str:
+        """Give code that synchronises whole grids its workspace, whose address it reads from two driver registers."""
+        if "%envreg1" not in ptx:
+            return ptx
+        address = self.memory.allocate(_WORKSPACE_BYTES, "workspace of grid barriers")
+        self.memory.view(address, _WORKSPACE_BYTES)[:] = _WORKSPACE_BYTES.to_bytes(4, "little").ljust(
+            _WORKSPACE_BYTES, b"\0"
+        )
+        return ptx.replace("%envreg1", str(address >> 32)).replace("%envreg2", str(address & 0xFFFFFFFF))
 
 
 def simulator_on(memory: CardMemory) -> SimgpuEngine:

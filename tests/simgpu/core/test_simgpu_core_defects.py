@@ -229,7 +229,7 @@ extern "C" __global__ void kernel(int* data, int n) {
     asserting = (
         '#include <cassert>\nextern "C" __global__ void kernel(int* data, int n) { assert(data[threadIdx.x] < %d); }'
     )
-    assert launch_marked(card, compile_cuda, asserting % 100)[0].diagnostics[0].kind is DiagnosticKind.TRAP
+    assert launch_marked(card, compile_cuda, asserting % 100)[0].diagnostics[0].kind is DiagnosticKind.ASSERTION
     assert launch_marked(card, compile_cuda, asserting % 300)[0].ok
 
 

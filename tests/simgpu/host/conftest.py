@@ -1,5 +1,6 @@
 """Builds host libraries the way that candidates and programs are built, against the stand-in CUDA runtime."""
 
+import hashlib
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -28,3 +29,20 @@ def nvcc_library(tmp_path_factory):
         return folder / "library.so"
 
     return compile_library
+
+
+@pytest.fixture(scope="session")
+def cached_program(nvcc_library, request):
+    """Return a function that compiles a program that includes `check.h`; pytest's cache keeps the library."""
+    folder = request.config.cache.mkdir("cuda_programs")
+
+    def compile_program(source: Path, *flags: str) -> Path:
+        header = source.parent / "check.h"
+        text = f'#line 1 "{source}"\n{source.read_text()}'
+        key = hashlib.sha256("\0".join((text, header.read_text(), *FLAGS, *flags)).encode()).hexdigest()[:24]
+        kept = folder / f"{source.stem}-{key}.so"
+        if not kept.is_file():
+            nvcc_library(text, f"-I{source.parent}", "-std=c++17", *flags).rename(kept)
+        return kept
+
+    return compile_program

@@ -173,6 +173,7 @@ def test_a_fault_is_sticky_and_shows_in_every_later_call(runtime, host, standin,
         (DiagnosticKind.MISALIGNED, 716),
         (DiagnosticKind.RUNAWAY, 702),
         (DiagnosticKind.TRAP, 719),
+        (DiagnosticKind.ASSERTION, 710),
         (DiagnosticKind.DIVERGENT_BARRIER, 719),
     ],
 )
