@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from simgpu import UnsupportedError
 from tests.simgpu.corpus.case import Case, Out, check
 
 X = np.random.default_rng(1).integers(-99, 99, 101).astype(np.int32)
@@ -19,7 +18,6 @@ def test_a_module_with_a_table_of_functions_loads(corpus):
     check(over("direct_neighbor", X + PLACE + 1), corpus("indirect"))
 
 
-@pytest.mark.xfail(raises=UnsupportedError, reason="calls through pointers are not implemented")
 @pytest.mark.parametrize(
     "case", [over("function_table", TABLE), over("virtual_methods", X * np.where(PLACE % 2, X, PLACE))], ids=str
 )

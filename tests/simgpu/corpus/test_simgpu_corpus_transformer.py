@@ -68,7 +68,7 @@ def philox(counter, key):
 
 SEED = 0x123456789ABCDEF0
 DRAWN = np.array([philox((i, 0, 0, 0), (SEED & 0xFFFFFFFF, SEED >> 32)) for i in range(251)]).ravel()[:1003]
-KEPT = (DRAWN >> 8) * 2.0**-24 < np.float32(0.8)
+KEPT = np.float32(0.8) > (DRAWN >> 8) * 2.0**-24
 ADAM = np.dtype([(name, "f4") for name in ("rate", "beta1", "beta2", "epsilon", "decay", "first", "second")])
 STEP = np.array([(1e-2, 0.9, 0.99, 1e-8, 0.1, 1 - 0.9**3, 1 - 0.99**3)], ADAM)[0]
 FIRST, SECOND = 0.9 * M.astype(float) + 0.1 * G, 0.99 * V2.astype(float) + 0.01 * G.astype(float) ** 2
