@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from simgpu.codegen.callgraph import callee
 from simgpu.codegen.program import Program, Site
 from simgpu.memory import DeviceMemory
-from simgpu.ptx.syntax import Space
+from simgpu.ptx.syntax import Instruction, Space
 from simgpu.report import Diagnostic, DiagnosticKind, Dim3
 from simgpu.runtime import state
 
@@ -49,10 +50,15 @@ def diagnose(launch: FaultContext, workers: list[state.Worker]) -> tuple[Diagnos
     return tuple(_diagnostic(launch, worker) for worker in faults)
 
 
+def _asserts(instruction: Instruction) -> bool:
+    """Whether an instruction is the call that a failed assertion ends in; one of another function is lost."""
+    return instruction.base == "call" and callee(instruction) == "__assertfail"
+
+
 def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
     site = launch.program.sites[worker.fault_site]
     kind = _KINDS[worker.fault_kind]
-    if kind is DiagnosticKind.TRAP and site.instruction.base == "call":
+    if kind is DiagnosticKind.TRAP and _asserts(site.instruction):
         kind = DiagnosticKind.ASSERTION
     address, allocation = None, None
     if kind in _ACCESS_KINDS:
