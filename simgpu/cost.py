@@ -7,7 +7,8 @@ Every part of the card that a launch keeps busy gets a time of its own, as if th
   load, over the latency. So wide loads and more warps reach more of the bandwidth.
 - *L2*: all sectors over the L2 throughput, under the same law with the L2 latency.
 - *load/store*: sectors through one SM's units, four per clock when they come from L1 and two per clock from L2.
-- *compute*: the busiest of instruction issue (one per scheduler and clock) and the arithmetic pipes.
+- *compute*: the busiest of instruction issue (one per scheduler and clock), the arithmetic pipes, and the tensor cores,
+  whose operations are counted by type.
 - *shared*: one pass per clock and SM.
 - *atomic*: lanes over the rate at which L2 combines them.
 - *latency*: the chain of work of one warp, as often as warps follow each other on an SM.
@@ -19,9 +20,10 @@ p-norm) and the launch overhead.
 Sources: the roofline (Williams et al., 2009); Little's law for memory (Volkov, Better Performance at Lower Occupancy,
 2010); rates from the CUDA C++ Programming Guide; latencies and L2 throughput as `devices.toml` cites them.
 
-Limits: L1 hits are not modelled, so a kernel whose only reuse is through L1 looks slower than it is. PTX instructions
-stand for machine instructions: register moves, which ptxas removes, count nothing. Atomics to one address count like
-atomics to many. Tensor cores, asynchronous copies and clusters have no terms. Power limits and clocks below boost are
+Limits: L1 hits are not modelled, so a kernel whose only reuse is through L1 looks slower than it is: the counters do
+not tell which SM read a sector again, or when. PTX instructions stand for machine instructions: register moves, which
+ptxas removes, count nothing. Atomics to one address count like atomics to many. An asynchronous copy counts as the load
+that it replaces. Clusters have no terms. Power limits and clocks below boost are
 ignored. Times rank kernels on one card; they are no forecast of a measurement.
 """
 
@@ -34,7 +36,7 @@ from simgpu.occupancy import occupancy
 from simgpu.report import Counters, Dim3, Limiter, ModelledLaunch, TimeBreakdown
 from simgpu.specs import SECTOR_BYTES, WARP_SIZE, DeviceSpec
 
-COST_MODEL_VERSION = "1"
+COST_MODEL_VERSION = "2"
 """Raised with every change that can change a modelled time; part of a modelled device's fingerprint."""
 
 DRAM_CEILING = 0.92
@@ -169,7 +171,29 @@ def _compute_clocks(spec: DeviceSpec, counters: Counters) -> float:
         "shuffle": WARP_SIZE / spec.shuffle_per_clock,
     }
     issued = sum(number for name, number in counters.instructions.items() if name not in _FREE_CLASSES)
-    return max(issued / spec.schedulers_per_sm, *(count(name, 0) * clocks for name, clocks in pipes.items()))
+    return max(
+        issued / spec.schedulers_per_sm,
+        _tensor_clocks(spec, counters),
+        *(count(name, 0) * clocks for name, clocks in pipes.items()),
+    )
+
+
+def _tensor_clocks(spec: DeviceSpec, counters: Counters) -> float:
+    """Return the clocks that the tensor cores of one SM would need: their operations share one pipe."""
+    tflops = {
+        "tensor_fp16": spec.tensor_fp16_tflops,
+        "tensor_tf32": spec.tensor_tf32_tflops,
+        "tensor_int8": 2 * spec.tensor_fp16_tflops,
+        "tensor_fp64": spec.tensor_fp64_tflops,
+    }
+    clocks = 0.0
+    for name, operations in counters.thread_flops.items():
+        if not name.startswith("tensor_"):
+            continue
+        # A card without such cores runs them on its ordinary ones.
+        rate = tflops.get(name, spec.tensor_fp16_tflops) * 1e12 or 2 * spec.fp64_per_clock * spec.sms * spec.clock_hz
+        clocks += operations / (rate / spec.clock_hz / spec.sms)
+    return clocks
 
 
 def _chain_us(spec: DeviceSpec, counters: Counters, shape: _Shape) -> float:

@@ -121,6 +121,30 @@ def test_limiters_name_what_was_made_scarce():
     assert launch(H100, Counters(atomic_lanes=10**8, atomic_requests=10**4), 1056).limiter is Limiter.ATOMIC
 
 
+def tensor_product(size, kind="tensor_fp16"):
+    """Counters of a matrix product in 16x8x16 steps, operands from shared memory by `ldmatrix`, half of it reused."""
+    products = size**3 // (16 * 8 * 16)
+    base = matmul(size, 64)
+    return replace(
+        base,
+        instructions=base.instructions | {"fp32": 0, "int": products, "tensor": products, "shared_load": products},
+        thread_flops={kind: 2 * size**3},
+        shared_requests=products,
+    )
+
+
+@pytest.mark.parametrize("spec", CARDS, ids=lambda spec: spec.name)
+def test_tensor_cores_beat_ordinary_ones_and_reach_no_more_than_their_peak(spec):
+    size, shape = 4096, {"blocks": 4096, "shared": 16384}
+    on_cores, ordinary = launch(spec, tensor_product(size), **shape), launch(spec, matmul(size, 64), **shape)
+    assert on_cores.microseconds < ordinary.microseconds
+    assert on_cores.microseconds > floor_us(spec, 0, 2 * size**3, "float16")
+    assert on_cores.breakdown.compute >= 2 * size**3 / (spec.tensor_fp16_tflops * 1e12) * 1e6 * 0.999
+    slower = launch(spec, tensor_product(size, "tensor_tf32"), **shape)
+    assert slower.breakdown.compute > on_cores.breakdown.compute
+    assert launch(spec, tensor_product(size, "tensor_fp64"), **shape).breakdown.compute > slower.breakdown.compute
+
+
 def test_low_occupancy_costs_bandwidth():
     counters = copy(1 << 26)
     full, starved = launch(H100, counters, 1 << 18), launch(H100, counters, 1 << 18, registers=255)
