@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from simgpu.analysis.spinning import polls, spinning_loops
 from simgpu.errors import PtxSyntaxError, UnsupportedError
 from simgpu.ptx.syntax import Function, Instruction, Label, Register, Symbol
 
@@ -78,6 +79,10 @@ class Graph:
     exit: int
     aside: frozenset[int]
     """Blocks on a way out that has nothing to do with any barrier: none comes before them or after them."""
+    spins: frozenset[int] = frozenset()
+    """Headers of loops that wait for another thread, maybe of the same warp."""
+    barriers: frozenset[int] = frozenset()
+    """Where a loop spins: the blocks that begin with a barrier, at which lanes wait for those that spin."""
 
     def common_depth(self, first: int, second: int) -> int:
         """Count the loops that hold both blocks."""
@@ -96,7 +101,9 @@ class Graph:
         others at the immediate post-dominator of the branch that parted them. The exit block comes last.
         """
         place = self.position[candidate]
-        turn = 2 if candidate == self.exit else int(candidate not in self.aside)
+        turn = int(candidate not in self.aside)
+        if candidate == self.exit or candidate in self.barriers:
+            turn = 3 if candidate == self.exit else 2
         return (turn, -self.common_depth(here, candidate), place <= self.position[here], place)
 
 
@@ -118,7 +125,25 @@ def build_graph(function: Function) -> Graph:
         order.remove(exit_block)
     order.append(exit_block)
     position = {block: place for place, block in enumerate(order)}
-    return Graph(tuple(blocks), tuple(order), position, exit_block, _aside(blocks, order))
+    tested = ((index, register.index) for index in order if (register := _tested(blocks[index].terminator)))
+    spins = spinning_loops(blocks, order, tested)
+    barriers = {
+        index for index in order if spins and blocks[index].instructions[:1] and waits(blocks[index].instructions[0])
+    }
+    aside = _aside(blocks, order)
+    return Graph(tuple(blocks), tuple(order), position, exit_block, aside, spins, frozenset(barriers))
+
+
+def waits(instruction: Instruction) -> bool:
+    """Whether an instruction is a barrier of the block's warps."""
+    return instruction.base in {"bar", "barrier"} and "warp" not in instruction.modifiers
+
+
+def _tested(end: Terminator) -> Register | None:
+    """Return the register that a branch depends on."""
+    if isinstance(end, Branch):
+        return end.predicate
+    return end.index if isinstance(end, Switch) else None
 
 
 def _aside(blocks: list[Block], order: list[int]) -> frozenset[int]:
@@ -160,6 +185,7 @@ class _Builder:
     def _cut(self) -> list[list[Instruction]]:
         pieces: list[list[Instruction]] = [[]]
         closed = False
+        apart = any(isinstance(item, Instruction) and polls(item) for item in self._body)
         for item in self._body:
             if isinstance(item, Label):
                 if pieces[-1] or closed:
@@ -167,7 +193,7 @@ class _Builder:
                 self._starts[item.name] = len(pieces) - 1
                 closed = False
                 continue
-            if closed:
+            if closed or (apart and pieces[-1] and waits(item)):
                 pieces.append([])
             pieces[-1].append(item)
             closed = _ends_block(item)

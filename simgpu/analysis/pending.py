@@ -25,6 +25,10 @@ class Pending:
         """List where a warp may go from the end of `block` after lanes were sent to `targets`, first choice first."""
         return _sorted(self.graph, block, self.at[block] | _bits(targets))
 
+    def turns(self, block: int) -> list[int]:
+        """List where lanes may wait while others spin in a loop that begins at `block`, first choice first."""
+        return [other for other, _ in _turns(self.graph, block, self.at[block])]
+
     def first_is(self, block: int, target: int) -> bool:
         """Whether all lanes of `block` that jump to `target` go there at once, whatever waits elsewhere."""
         return self.candidates(block, (target,))[0] == target
@@ -45,7 +49,19 @@ def find_pending(graph: Graph, divergent: Collection[int]) -> Pending:
                 if at[target] | waiting != at[target]:
                     at[target] |= waiting
                     work.append(target)
+        for target, waiting in _turns(graph, block, at[block]):
+            if at[target] | waiting != at[target]:
+                at[target] |= waiting
+                work.append(target)
     return Pending(graph, at)
+
+
+def _turns(graph: Graph, block: int, waiting: int) -> list[tuple[int, int]]:
+    """Pair each block that may get its turn while lanes spin in a loop with the set then still waiting."""
+    if block not in graph.spins:
+        return []
+    others = [other for other in _sorted(graph, block, waiting) if other not in {graph.exit, block}]
+    return [(other, (waiting | 1 << block) & ~(1 << other)) for other in others]
 
 
 def _arrivals(

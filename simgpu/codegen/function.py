@@ -144,7 +144,13 @@ class FunctionCode:
         number = self._program.site(place)
         fuel = e.call("sgpu_fuel", constant("i64", 0), context.worker, constant("i32", number), context.first_lane())
         e.store(fuel, Value("%fuel", "ptr", 1))
-        e.line(f"br label %{go}")
+        others = self._pending.turns(header.index)
+        if others:
+            # The lanes for which these wait may be of this warp: give them a turn.
+            self._send(header.index, context.mask)
+            self._dispatch((*others, header.index))
+        else:
+            e.line(f"br label %{go}")
         e.start(go)
 
     def _count(self, block: Block) -> None:

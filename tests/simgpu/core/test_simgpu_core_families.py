@@ -63,7 +63,7 @@ def test_tf32_rounds_ties_away_or_to_even(instruction):
         assert got.tolist() == [int(x) + bias(int(x)) & ~0x1FFF for x in values]
 
 
-def pieces(word, width, signed):
+def pieces(word, width, *, signed=False):
     found = [int(word) >> start & (1 << width) - 1 for start in range(0, 32, width)]
     return [one - (1 << width) if signed and one >> width - 1 else one for one in found]
 
@@ -90,9 +90,12 @@ def test_video(instruction, name, count, kind):
     summed = instruction(f"v{name}{count}.{kinds}.add", "u32", *sources)
     low, high = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
     for place, (a, b, c) in enumerate(zip(WORDS, OTHERS, THIRDS, strict=True)):
-        values = [VIDEO[name](x, y) for x, y in zip(pieces(a, width, signed), pieces(b, width, signed), strict=True)]
-        assert pieces(plain[place], width, False) == [value % (1 << width) for value in values]
-        assert pieces(clamped[place], width, signed) == [min(max(value, low), high) for value in values]
+        values = [
+            VIDEO[name](x, y)
+            for x, y in zip(pieces(a, width, signed=signed), pieces(b, width, signed=signed), strict=True)
+        ]
+        assert pieces(plain[place], width) == [value % (1 << width) for value in values]
+        assert pieces(clamped[place], width, signed=signed) == [min(max(value, low), high) for value in values]
         assert int(summed[place]) == (int(c) + sum(values)) % 2**32
 
 
@@ -103,9 +106,10 @@ def test_packed_integers(instruction, name, kind):
     for value, a, b in zip(got, WORDS, OTHERS, strict=True):
         signed = kind[0] == "s"
         expected = [
-            VIDEO[name](x, y) % 2**16 for x, y in zip(pieces(a, 16, signed), pieces(b, 16, signed), strict=True)
+            VIDEO[name](x, y) % 2**16
+            for x, y in zip(pieces(a, 16, signed=signed), pieces(b, 16, signed=signed), strict=True)
         ]
-        assert pieces(value, 16, False) == expected
+        assert pieces(value, 16) == expected
 
 
 MODES = {

@@ -1,0 +1,49 @@
+"""Loops that wait for another thread: they read memory until it holds what they hope for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from simgpu.analysis.operands import read, written
+from simgpu.ptx.syntax import Instruction
+
+if TYPE_CHECKING:
+    from simgpu.analysis.graph import Block
+
+_POLLING_LOADS = frozenset({"volatile", "relaxed", "acquire"})
+
+
+def polls(instruction: Instruction) -> bool:
+    """Whether an instruction looks at what another thread may have written."""
+    if instruction.base == "ld":
+        return bool(_POLLING_LOADS & set(instruction.modifiers))
+    return instruction.base == "atom" or (instruction.base == "mbarrier" and "parity" in instruction.modifiers)
+
+
+def spinning_loops(
+    blocks: Sequence[Block], order: Collection[int], tested: Iterable[tuple[int, int]]
+) -> frozenset[int]:
+    """Find the headers of loops in which a branch depends on what was polled.
+
+    `tested` pairs each block that branches with the register that it tests.
+    """
+    tests = dict(tested)
+    headers = {loop for index in order for loop in blocks[index].loops}
+    return frozenset(
+        header
+        for header in headers
+        if _spins([blocks[index] for index in order if header in blocks[index].loops], tests)
+    )
+
+
+def _spins(inside: Sequence[Block], tests: dict[int, int]) -> bool:
+    instructions = [item for block in inside for item in block.instructions]
+    hopes = {register.index for item in instructions if polls(item) for register in written(item)}
+    before = -1
+    while len(hopes) != before:
+        before = len(hopes)
+        for item in instructions:
+            if any(register.index in hopes for register in read(item)):
+                hopes |= {register.index for register in written(item)}
+    return any(tests.get(block.index) in hopes for block in inside)
