@@ -33,6 +33,9 @@ _CONSTANT_SPECIALS = {
     "smid": constant("i32", 0),
     "nsmid": constant("i32", 1),
     "gridid": constant("i64", 0),
+    # No workspace of a cooperative launch; the stand-in runtime writes the real one's address into the text.
+    "envreg1": constant("i32", 0),
+    "envreg2": constant("i32", 0),
     "cluster_ctarank": constant("i32", 0),
     "cluster_nctarank": constant("i32", 1),
     "is_explicit_cluster": constant("i1", 0),
