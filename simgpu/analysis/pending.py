@@ -57,10 +57,14 @@ def find_pending(graph: Graph, divergent: Collection[int]) -> Pending:
 
 
 def _turns(graph: Graph, block: int, waiting: int) -> list[tuple[int, int]]:
-    """Pair each block that may get its turn while lanes spin in a loop with the set then still waiting."""
+    """Pair each block that may get its turn while lanes spin in a loop with the set then still waiting.
+
+    Lanes at a barrier get none: they wait for those that spin.
+    """
     if block not in graph.spins:
         return []
-    others = [other for other in _sorted(graph, block, waiting) if other not in {graph.exit, block}]
+    idle = {graph.exit, block, *graph.barriers}
+    others = [other for other in _sorted(graph, block, waiting) if other not in idle]
     return [(other, (waiting | 1 << block) & ~(1 << other)) for other in others]
 
 
