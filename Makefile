@@ -34,7 +34,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -e ".[postgresql,redis]" --group dev
+	$(BIN)/python -m pip install --quiet -e ".[postgresql,redis,triton]" --group dev
 	@touch $@
 
 # Chromium, PostgreSQL and Redis for the end-to-end tests. Present ones are left alone.

@@ -61,7 +61,8 @@ def open_engine(url: URL, settings: DatasetSettings) -> Engine:
     serializer = partial(json.dumps, allow_nan=False, ensure_ascii=False)
     if url.get_backend_name() == "postgresql":
         return create_engine(url, json_serializer=serializer, pool_pre_ping=True)
-    _make_folder(Path(str(url.database)))
+    if "uri" not in url.query:  # a `file:` URI names its own file, and says how it is opened
+        _make_folder(Path(str(url.database)))
     engine = create_engine(url, json_serializer=serializer, connect_args={"timeout": settings.database_busy_seconds})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -118,11 +118,13 @@ def test_a_file_that_is_no_database_is_a_sentence(tmp_path):
         Archive.open(f"sqlite:///{tmp_path / 'x.db'}")
 
 
-def test_a_database_that_may_not_be_written_is_a_sentence(tmp_path, samples):
+def test_a_database_that_may_not_be_written_is_a_sentence(tmp_path, samples, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     url = f"sqlite:///{tmp_path / 'x.db'}?mode=ro&uri=true"
     (tmp_path / "x.db").touch()
     with pytest.raises(UserError, match="not writable"):
         Archive.open(url.replace(f"{tmp_path}", f"file:{tmp_path}"))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.db"], "a URI is no folder to make"
 
 
 def test_a_full_disk_is_an_infrastructure_fault_and_what_was_written_stays(tmp_path, samples):
