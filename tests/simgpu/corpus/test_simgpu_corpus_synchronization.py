@@ -84,6 +84,10 @@ CASES = (
          seeds=ORDERS, archs=MODERN),
     Case("max_by_exchange", (24,), (128,), (FLOATS, Out(FLOATS.max()[None], initial=np.float32([-np.inf])), COUNT), seeds=ORDERS),
     Case("sum_by_exchange", (4,), (64,), (DOUBLES, close(SUMS, 1e-12, dtype=np.float64, initial=np.zeros(3)), np.int32(997))),
+    # One warp, so that the order is that of its lanes.
+    Case("append_positive", (1,), (32,), (
+        INTS[:29], Out(INTS[:29][INTS[:29] > 0]), Out(np.int32([(INTS[:29] > 0).sum()]), initial=np.zeros(1, np.int32)),
+        np.int32(29)), archs=MODERN),
     Case("atomic_families", (24,), (128,), (
         INTS[:N], Out(FAMILIES, initial=STARTS[0]), Out(WRAPPED, initial=STARTS[1]),
         Out(WIDE, initial=STARTS[2]), COUNT)),
