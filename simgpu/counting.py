@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simgpu.codegen.program import CountedBlock, Program
 from simgpu.memory import DeviceMemory
 from simgpu.ptx.syntax import Instruction
-from simgpu.report import Counters
+from simgpu.report import Counters, LineCounters
 from simgpu.runtime import state
 
 SECTOR = 32
@@ -87,6 +87,27 @@ def collect(totals: Totals, workers: Sequence[CountingWorker], *, run: int, grid
     )
     _add_instructions(counters, totals.program, counts.tolist(), factor)
     return counters
+
+
+def count_lines(
+    program: Program, workers: Sequence[CountingWorker], *, run: int, grid: int
+) -> tuple[LineCounters, ...]:
+    """Return what each source line executed; inlined code counts for the line that `.loc` gives it."""
+    counts = np.sum([worker.block_counts for worker in workers], axis=0).tolist()
+    warps: Counter[tuple[str, int]] = Counter()
+    lanes: Counter[tuple[str, int]] = Counter()
+    for block, (block_warps, block_lanes) in zip(program.counted, counts, strict=False):
+        for instruction in block.instructions:
+            if instruction.location is not None:
+                place = (instruction.location.file, instruction.location.line)
+                warps[place] += block_warps
+                lanes[place] += block_lanes
+    factor = grid / run
+    return tuple(
+        LineCounters(*place, round(number * factor), round(lanes[place] * factor))
+        for place, number in sorted(warps.items())
+        if number
+    )
 
 
 def _add_instructions(counters: Counters, program: Program, counts: list[list[int]], factor: float) -> None:

@@ -63,7 +63,8 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
     address, allocation = None, None
     if kind in _ACCESS_KINDS:
         address = int(worker.fault_address)
-    if address is not None and _space(site, address) in {Space.GLOBAL, Space.CONST}:
+    in_shared = kind in {DiagnosticKind.DATA_RACE_SHARED, DiagnosticKind.UNINITIALISED_SHARED}
+    if address is not None and not in_shared and _space(site, address) in {Space.GLOBAL, Space.CONST}:
         found = launch.memory.find(address)
         if kind is DiagnosticKind.OUT_OF_BOUNDS and found is not None and found.freed:
             kind = DiagnosticKind.USE_AFTER_FREE
@@ -91,7 +92,8 @@ def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, a
     if kind in _RACES:
         return _race_message(launch, site, address, worker)
     if kind in _UNINITIALISED:
-        return f"{_place(launch, site, address)}, which nothing has written"
+        shared = kind is DiagnosticKind.UNINITIALISED_SHARED
+        return f"{_place(launch, site, address, shared=shared)}, which nothing has written"
     return _access_message(launch, kind, site, address)
 
 
@@ -131,10 +133,10 @@ def _access_message(launch: FaultContext, kind: DiagnosticKind, site: Site, addr
     return _global_message(kind, subject, address, launch.memory)
 
 
-def _place(launch: FaultContext, site: Site, address: int) -> str:
+def _place(launch: FaultContext, site: Site, address: int, *, shared: bool) -> str:
     """Describe an access within bounds."""
     subject = f"{_WORDS.get(site.instruction.base, site.instruction.base)} of {site.size} bytes"
-    space = _space(site, address)
+    space = Space.SHARED if shared else _space(site, address)
     if space is not Space.GLOBAL:
         return f"{subject} at offset {address & (1 << 56) - 1} of {space} memory"
     found = launch.memory.find(address)
@@ -145,8 +147,9 @@ def _place(launch: FaultContext, site: Site, address: int) -> str:
 
 
 def _race_message(launch: FaultContext, site: Site, address: int, worker: state.Worker) -> str:
-    place, other = _place(launch, site, address), worker.fault_other
-    if worker.fault_kind == state.FAULT_RACE_GLOBAL:
+    shared = worker.fault_kind == state.FAULT_RACE_SHARED
+    place, other = _place(launch, site, address, shared=shared), worker.fault_other
+    if not shared:
         return f"{place}, which another block or warp wrote, and nothing orders the two"
     who = "several warps" if other >= state.MANY_SYNC else f"warp {other % WARP}"
     verb = "read" if worker.fault_other_reads else "wrote"

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simgpu.codegen.program import Variant
-from simgpu.counting import Totals, collect
+from simgpu.counting import Totals, collect, count_lines
 from simgpu.diagnose import FaultContext, diagnose
 from simgpu.errors import LaunchRefusedError
 from simgpu.memory import DeviceMemory
 from simgpu.module import CompiledKernel, Kernel, Module
 from simgpu.printing import printed_text
-from simgpu.report import Dim3, LaunchReport
+from simgpu.report import Dim3, LaunchReport, LineCounters
 from simgpu.runtime import state
 from simgpu.runtime.engine import load_runtime
 from simgpu.runtime.stacks import STACK_BYTES, FiberStacks
@@ -192,8 +192,11 @@ class _Run:
         seconds = time.perf_counter() - start
         states = [worker.state for worker in workers]
         counters = None
+        lines: tuple[LineCounters, ...] = ()
         if self._totals is not None:
-            counters = collect(self._totals, workers, run=total, grid=prod(self._request.grid))
+            grid = prod(self._request.grid)
+            counters = collect(self._totals, workers, run=total, grid=grid)
+            lines = count_lines(self._compiled.program, workers, run=total, grid=grid)
         return LaunchReport(
             self._kernel.name,
             self._request.grid,
@@ -204,6 +207,7 @@ class _Run:
             sum(int(one.blocks_run) for one in states),
             seconds,
             "".join(worker.printed(self._memory) for worker in workers),
+            lines=lines,
         )
 
     def _run_all(self, workers: list[_WorkerMemory]) -> None:
@@ -231,6 +235,7 @@ class _Run:
         worker.grid[:], worker.block[:] = self._request.grid, self._request.block
         worker.warps, worker.threads = self._request.warps, prod(self._request.block)
         worker.dynamic_shared = self._request.dynamic_shared
+        worker.sampled = int(self._options.sample_blocks is not None)
         if self._totals is not None:
             worker.read_map, worker.write_map = self._totals.read_map.ctypes.data, self._totals.write_map.ctypes.data
             worker.arena = self._totals.base
@@ -257,6 +262,7 @@ class _WorkerMemory:
         own.stacks, own.stack_size = self._stacks.address, STACK_BYTES
         own.shared, own.local = _aligned(self._shared, 128), _aligned(self._local, 64)
         own.local_size = program.local_bytes
+        own.local_fill = program.local_bytes * 32 * warps if program.variant.checks else 0
         own.cache = self._cache.ctypes.data
         own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
         own.suspends = int(compiled.suspends)

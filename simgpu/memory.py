@@ -7,13 +7,15 @@ import ctypes
 import mmap
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from simgpu.errors import OutOfDeviceMemoryError
+from simgpu.runtime.state import POISON
 
 ALIGNMENT = 256
 _RED_ZONE = 256
 """Unused bytes behind each allocation, so that a small overrun hits no other one."""
 _MAP_NORESERVE = 0x4000
-_POISON = 0xCB
 _POISON_LIMIT = 64 << 20
 """Larger allocations are poisoned so far only: touching all of a very large one costs real memory."""
 
@@ -31,6 +33,13 @@ class Allocation:
     def end(self) -> int:
         """The address behind the last byte."""
         return self.address + self.size
+
+
+def _poison(address: int, nbytes: int) -> None:
+    """Fill memory with the pattern by which checked kernels know what nothing has written."""
+    words, rest = divmod(nbytes, 4)
+    np.frombuffer(memoryview((ctypes.c_char * (4 * words)).from_address(address)), np.uint32)[:] = POISON
+    ctypes.memmove(address + 4 * words, POISON.to_bytes(4, "little"), rest)
 
 
 class DeviceMemory:
@@ -90,7 +99,7 @@ class DeviceMemory:
         self._addresses.insert(place, address)
         self._allocations.insert(place, Allocation(address, nbytes, label))
         self._used += room
-        ctypes.memset(address, _POISON, min(nbytes, _POISON_LIMIT))
+        _poison(address, min(nbytes, _POISON_LIMIT))
         return address
 
     def _extend(self, room: int) -> int:

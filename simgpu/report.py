@@ -129,6 +129,23 @@ class ModelledLaunch:
 
 
 @dataclass(frozen=True, slots=True)
+class LineCounters:
+    """What one source line executed, scaled like `Counters`."""
+
+    file: str
+    line: int
+    instructions: int
+    """Warp instructions."""
+    thread_instructions: int
+    """The same, for each active lane."""
+
+    @property
+    def active_lanes(self) -> float:
+        """Mean number of active lanes, 0 to 32: less than 32 where lanes diverge."""
+        return self.thread_instructions / self.instructions if self.instructions else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchReport:
     """The outcome of one launch."""
 
@@ -148,6 +165,9 @@ class LaunchReport:
     """What the kernel's `printf` wrote, worker after worker."""
     modelled: ModelledLaunch | None = None
     """The modelled time on the card; None unless counters were asked for and a card was given."""
+
+    lines: tuple[LineCounters, ...] = ()
+    """Counts by source line, by file and line; empty without counters or without line information."""
 
     @property
     def ok(self) -> bool:

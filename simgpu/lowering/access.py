@@ -255,17 +255,29 @@ def _gathered(c: Context, hosts: Value, access: Access, place: int) -> Value:
     )
 
 
-def watch_load(c: Context, access: Access) -> None:
+def watch_load(c: Context, access: Access, window: Window | None = None) -> None:
     """Check a load for races and for memory that nothing has written."""
     if watches_shared(c, access):
-        watch(c, access, access.action)
+        watch(c, access, access.action, *_pattern(access, window))
 
 
-def watch_store(c: Context, access: Access, values: Sequence[Value], present: Callable[[], Sequence[Value]]) -> None:
+def _pattern(access: Access, window: Window | None) -> tuple[Value | None, Sequence[int]]:
+    if access.address.lanes == 1:
+        return access.address, (0,)
+    return (None, ()) if window is None else (window.first, window.offsets)
+
+
+def watch_store(
+    c: Context,
+    access: Access,
+    values: Sequence[Value],
+    present: Callable[[], Sequence[Value]],
+    window: Window | None = None,
+) -> None:
     """Check a store for races before it is done; `present` loads what is there, since an unchanging one is none."""
     if not watches_shared(c, access):
         return
-    suspects = watch(c, access, access.action)
+    suspects = watch(c, access, access.action, *_pattern(access, window))
     if access.action is not Action.WRITE:
         return
     compare, go = c.e.label("compare"), c.e.label("go")

@@ -12,6 +12,7 @@ from simgpu.codegen.values import WARP, Value, constant
 from simgpu.lowering.access import count_access, open_access, resolve
 from simgpu.lowering.memory import take_memory_hints, take_space
 from simgpu.lowering.modifiers import Modifiers
+from simgpu.lowering.shadow import order_if_acquiring
 from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Vector
 
 _OPERATIONS = ("add", "min", "max", "exch", "cas", "and", "or", "xor", "inc", "dec")
@@ -54,6 +55,7 @@ def _atomic(c: Context, i: Instruction) -> None:
         destination = results[element]
         if destination is not None:
             c.result(destination, old)
+    order_if_acquiring(c, i)
 
 
 def _bits(c: Context, operand: Operand, kind: ScalarType, raw: ScalarType) -> Value:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import Value, constant
 from simgpu.lowering.modifiers import Modifiers
+from simgpu.lowering.shadow import order
 from simgpu.ptx.syntax import Instruction, Operand, ScalarType
 from simgpu.runtime import state
 
@@ -54,6 +55,7 @@ def _wait(
 
 def _fence(c: Context, _i: Instruction) -> None:
     c.e.line("fence seq_cst")
+    order(c)
 
 
 def trap(c: Context, i: Instruction) -> None:

@@ -13,6 +13,7 @@ from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant
 from simgpu.lowering.access import count_access, open_access, resolve
 from simgpu.lowering.modifiers import Modifiers
+from simgpu.lowering.shadow import order
 from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space
 
 _ORDERINGS = ("release", "acquire", "relaxed")
@@ -110,6 +111,7 @@ def _wait(c: Context, i: Instruction, space: Space) -> None:
     else:
         asked = c.e.number("lshr", c.e.splat(c.source(i.operands[2], ScalarType.B64)), _PHASE_BIT)
     done = c.e.compare("icmp ne", phase, asked)
+    order(c)
     if "try_wait" in i.modifiers:
         _give_way(c, i, done)
     c.result(i.operands[0], done)

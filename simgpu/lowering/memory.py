@@ -9,6 +9,7 @@ from simgpu.codegen.context import Context, element_of
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.access import (
     Access,
+    Window,
     contiguous,
     count_access,
     find_window,
@@ -22,7 +23,7 @@ from simgpu.lowering.access import (
     watch_store,
 )
 from simgpu.lowering.modifiers import Modifiers
-from simgpu.lowering.shadow import Action
+from simgpu.lowering.shadow import Action, order_if_acquiring, watch_values
 from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, ScalarType, Space, Symbol, Vector
 
 _SPACES = {
@@ -87,7 +88,9 @@ def _load(c: Context, i: Instruction) -> None:
         count_access(c, access, 0)
         _fenced(c, i)
         values = _load_values(c, access)
+        watch_values(c, access, values)
         _fenced(c, i)
+        order_if_acquiring(c, i)
     for item, value in zip(items, _joined(c, values, parts), strict=True):
         c.extended_result(item, value, signed=kind.signed)
 
@@ -116,21 +119,23 @@ def _load_values(c: Context, access: Access) -> list[Value]:
     if window is None:
         return gather(c, access)
     if contiguous(access, window):
-        return guarded(c, access, window, lambda pointer: _load_vector(c, access, pointer), lambda: gather(c, access))
+        return guarded(
+            c, access, window, lambda pointer: _load_vector(c, access, window, pointer), lambda: gather(c, access)
+        )
     loader = permuted_load(c, access, window)
     if loader is None:
         return gather(c, access)
 
     def load(pointer: Value) -> list[Value]:
-        watch_load(c, access)
+        watch_load(c, access, window)
         return loader(pointer)
 
     return guarded(c, access, window, load, lambda: gather(c, access))
 
 
-def _load_vector(c: Context, access: Access, pointer: Value) -> list[Value]:
+def _load_vector(c: Context, access: Access, window: Window, pointer: Value) -> list[Value]:
     """Load consecutive lanes at once; lanes that do not run load nothing that matters, within the same bounds."""
-    watch_load(c, access)
+    watch_load(c, access, window)
     return _vectors_at(c, access, pointer)
 
 
@@ -223,7 +228,7 @@ def _store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
         c,
         access,
         window,
-        lambda pointer: _store_vector(c, access, pointer, vectors),
+        lambda pointer: _store_vector(c, access, window, pointer, vectors),
         lambda: scatter(c, access, vectors),
     )
 
@@ -238,8 +243,8 @@ def _last_lane(c: Context, value: Value) -> Value:
     return c.e.extract(value, c.e.binary("sub", constant("i32", WARP - 1), leading))
 
 
-def _store_vector(c: Context, access: Access, pointer: Value, vectors: Sequence[Value]) -> list[Value]:
-    watch_store(c, access, vectors, lambda: _vectors_at(c, access, pointer))
+def _store_vector(c: Context, access: Access, window: Window, pointer: Value, vectors: Sequence[Value]) -> list[Value]:
+    watch_store(c, access, vectors, lambda: _vectors_at(c, access, pointer), window)
     joined, mask = vectors[0], c.mask
     if access.count > 1:
         joined = _interleave(c, vectors)

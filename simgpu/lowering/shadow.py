@@ -7,6 +7,7 @@ from enum import IntFlag
 from typing import TYPE_CHECKING
 
 from simgpu.codegen.values import WARP, Value, constant
+from simgpu.lowering.cells import cell_runs, stamp
 from simgpu.ptx.syntax import Instruction, Space
 from simgpu.runtime import state
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from simgpu.codegen.context import Context
     from simgpu.lowering.access import Access
 
+_CONTENT_SPACES = {Space.GLOBAL: 0, Space.LOCAL: 2, Space.GENERIC: 3}
+_POISONS = {
+    # Of the pattern's bytes, those that honest bytes seldom are.
+    "i8": (state.POISON & 0xFF, state.POISON >> 16 & 0xFF),
+    "i16": (state.POISON & 0xFFFF, state.POISON >> 16),
+    "i32": (state.POISON,),
+    "i64": (state.POISON << 32 | state.POISON,),
+}
 _SYNCHRONISING = frozenset({"volatile", "relaxed", "acquire", "release"})
 
 
@@ -35,9 +44,27 @@ def action_of(instruction: Instruction) -> Action:
         return Action.SYNC | Action.WRITE if "exch" in modifiers else Action.SYNC | Action.WRITE | Action.READ
     if base == "mbarrier":
         return Action.SYNC | Action.WRITE if "init" in modifiers else Action.SYNC | Action.WRITE | Action.READ
+    if base == "mbarrier" or "mbarrier" in modifiers:
+        begins = {"init", "inval"}.intersection(modifiers)
+        return Action.SYNC | Action.WRITE if begins else Action.SYNC | Action.WRITE | Action.READ
     stores = base in {"st", "stmatrix"} or "store" in modifiers
     action = Action.WRITE if stores else Action.READ
     return action | Action.SYNC if _SYNCHRONISING.intersection(modifiers) else action
+
+
+def order(c: Context) -> None:
+    """Order all that the block did before what it does from here on: a fence, or an access that acquires.
+
+    That is more than the instruction orders, so that no honest hand-over between warps is taken for a race.
+    """
+    if c.program.variant.checks:
+        c.e.call("sgpu_order", None, c.worker)
+
+
+def order_if_acquiring(c: Context, i: Instruction) -> None:
+    """Do so after an access that acquires."""
+    if {"acquire", "acq_rel"}.intersection(i.modifiers):
+        order(c)
 
 
 def watches_shared(c: Context, access: Access) -> bool:
@@ -47,11 +74,33 @@ def watches_shared(c: Context, access: Access) -> bool:
     return access.space is Space.SHARED or (access.space is Space.GENERIC and bool(c.program.shared))
 
 
-def watch(c: Context, access: Access, action: Action) -> Value:
-    """Check a whole access by the runtime; return the lanes whose plain write may race."""
-    if c.program.waits_by_mbarrier:
-        # An mbarrier orders accesses in ways that the shadow does not follow: no race is claimed.
-        action = action & ~Action.HARD | Action.SYNC
+def watch(c: Context, access: Access, action: Action, first: Value | None = None, offsets: Sequence[int] = ()) -> Value:
+    """Check a whole access; return the lanes whose plain write may race.
+
+    Parameters
+    ----------
+    first, offsets
+        Where the lanes' places follow a pattern: the lowest place, and the lanes' distances from it in bytes.
+    """
+    plain = action in {Action.READ, Action.WRITE} and access.space is Space.SHARED
+    runs = cell_runs(c, offsets, access.size) if plain and first is not None else None
+    if runs is None or first is None:
+        return _watch_lanes(c, access, action)
+    trouble, stamps = stamp(c, first, runs, writes=action is Action.WRITE)
+    look, good, go = c.e.label("look"), c.e.label("good"), c.e.label("go")
+    c.e.line(f"br i1 {trouble.text}, label %{look}, label %{good}, !prof !0")
+    c.e.start(look)
+    suspects = _watch_lanes(c, access, action)
+    c.e.line(f"br label %{go}")
+    c.e.start(good)
+    for new, place in stamps:
+        c.e.store(new, place)
+    c.e.line(f"br label %{go}")
+    c.e.start(go)
+    return c.e.value(f"phi i32 [ {suspects.text}, %{look} ], [ 0, %{good} ]", "i32", 1)
+
+
+def _watch_lanes(c: Context, access: Access, action: Action) -> Value:
     name = "sgpu_shadow_shared" if access.space is Space.SHARED else "sgpu_shadow_generic"
     address, mask = access.address, c.bits()
     if address.lanes == 1:
@@ -61,6 +110,29 @@ def watch(c: Context, access: Access, action: Action) -> Value:
         name, constant("i32", 0), c.worker, constant("i32", access.site), address, mask,
         constant("i32", access.size), constant("i32", c.program.shared_shift), constant("i32", int(action)),
     )  # fmt: skip
+
+
+def watch_values(c: Context, access: Access, values: Sequence[Value]) -> None:
+    """Look closer where loaded values are the pattern of memory that nothing has written."""
+    if not c.program.variant.checks or access.space not in _CONTENT_SPACES:
+        return
+    alike = constant("i1", 1)
+    for value in values:
+        same = constant("i1", 0)
+        for word in _POISONS[access.element]:
+            same = c.e.binary("or", same, c.e.compare("icmp eq", value, constant(value.element, word, value.lanes)))
+        alike = c.e.binary("and", alike, same)
+    found = c.e.binary("and", c.bits(c.e.splat(alike)), c.bits()) if alike.lanes > 1 else alike
+    some = c.e.compare("icmp ne", found, constant(found.element, 0))
+    look, go = c.e.label("look"), c.e.label("go")
+    c.e.line(f"br i1 {some.text}, label %{look}, label %{go}, !prof !0")
+    c.e.start(look)
+    c.e.call(
+        "sgpu_unwritten", None, c.worker, constant("i32", access.site), c.e.splat(access.address), c.bits(),
+        constant("i32", access.size), constant("i32", _CONTENT_SPACES[access.space]),
+    )  # fmt: skip
+    c.e.line(f"br label %{go}")
+    c.e.start(go)
 
 
 def blame_changes(

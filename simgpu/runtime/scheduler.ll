@@ -68,6 +68,7 @@ done:
 define internal void @run_block(ptr %w) {
 entry:
   call void @begin_block_shadow(ptr %w)
+  call void @begin_block_local(ptr %w)
   %bars = getelementptr i8, ptr %w, i64 $w_barrier
   %bar_bytes = mul i64 $barriers, $barrier_bytes
   call void @llvm.memset.p0.i64(ptr %bars, i8 0, i64 %bar_bytes, i1 false)

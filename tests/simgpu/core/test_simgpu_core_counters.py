@@ -84,3 +84,24 @@ def test_memory_that_all_blocks_read_is_not_scaled_beyond_its_size(card, compile
     x, b = card.put(np.zeros(64 * 1000, np.float32)), card.put(np.zeros(64, np.float32))
     report = card.run(module, "bias", (1000,), (64,), x, b, counters=True, sample_blocks=10)
     assert report.counters.unique_read_bytes == 64 * 1000 * 4 + 64 * 4
+
+
+def test_instructions_are_counted_by_source_line(card, compile_cuda):
+    source = r"""
+extern "C" __global__ void work(float* x, int n) {
+  int i = threadIdx.x;
+  float v = x[i];
+  if (i % 32 < 8) {
+    for (int k = 0; k < n; k++) v = v * 1.5f + 2.f; // hot
+  }
+  x[i] = v; // store
+}"""
+    x = card.put(np.ones(64, np.float32))
+    report = card.run(compile_cuda(source), "work", (3,), (64,), x, np.int32(100), counters=True)
+    place = {text.rpartition("// ")[2]: number for number, text in enumerate(source.splitlines(), 1) if "// " in text}
+    lines = {line.line: line for line in report.lines}
+    assert lines[place["hot"]].instructions > 100 * lines[place["store"]].instructions / 4
+    assert 8 <= lines[place["hot"]].active_lanes < 9
+    assert lines[place["store"]].active_lanes == 32
+    assert sum(line.thread_instructions for line in report.lines) <= report.counters.thread_instructions
+    assert not card.run(compile_cuda(source), "work", (3,), (64,), x, np.int32(1)).lines
