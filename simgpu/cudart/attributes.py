@@ -63,11 +63,15 @@ class DeviceAttribute(IntEnum):
     CLUSTER_LAUNCH = 120
 
 
+_ATTRIBUTES_END = 148
+"""`cudaDevAttrMax` of the CUDA 13.0 headers."""
+
+
 def device_attributes(spec: DeviceSpec) -> Mapping[int, int]:
     """Return the value of every known attribute; features that the stand-in lacks read 0."""
     name = DeviceAttribute
     major, minor = spec.compute_capability
-    values: dict[int, int] = dict.fromkeys(name, 0)
+    values: dict[int, int] = dict.fromkeys(range(1, _ATTRIBUTES_END), 0)
     values |= dict(zip((name.MAX_BLOCK_X, name.MAX_BLOCK_Y, name.MAX_BLOCK_Z), spec.max_block, strict=True))
     values |= dict(zip((name.MAX_GRID_X, name.MAX_GRID_Y, name.MAX_GRID_Z), spec.max_grid, strict=True))
     values |= {
