@@ -21,15 +21,15 @@ _KINDS = {
     state.FAULT_TRAP: DiagnosticKind.TRAP,
     state.FAULT_RACE_SHARED: DiagnosticKind.DATA_RACE_SHARED,
     state.FAULT_UNINITIALISED_SHARED: DiagnosticKind.UNINITIALISED_SHARED,
-    state.FAULT_RACE_GLOBAL: DiagnosticKind.DATA_RACE_GLOBAL,
     state.FAULT_UNINITIALISED_GLOBAL: DiagnosticKind.UNINITIALISED_GLOBAL,
     state.FAULT_UNINITIALISED_LOCAL: DiagnosticKind.UNINITIALISED_LOCAL,
 }
-_RACES = frozenset({DiagnosticKind.DATA_RACE_SHARED, DiagnosticKind.DATA_RACE_GLOBAL})
 _UNINITIALISED = frozenset({
     DiagnosticKind.UNINITIALISED_SHARED, DiagnosticKind.UNINITIALISED_LOCAL, DiagnosticKind.UNINITIALISED_GLOBAL,
 })  # fmt: skip
-_ACCESS_KINDS = frozenset({DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED}) | _RACES | _UNINITIALISED
+_ACCESS_KINDS = _UNINITIALISED | {
+    DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED, DiagnosticKind.DATA_RACE_SHARED,
+}  # fmt: skip
 _WORDS = {"ld": "load", "ldu": "load", "st": "store", "atom": "atomic access", "red": "atomic access", "cp": "copy"}
 
 
@@ -89,7 +89,7 @@ def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, a
     site = launch.program.sites[worker.fault_site]
     if address is None:
         return _stop_message(kind, site)
-    if kind in _RACES:
+    if kind is DiagnosticKind.DATA_RACE_SHARED:
         return _race_message(launch, site, address, worker)
     if kind in _UNINITIALISED:
         shared = kind is DiagnosticKind.UNINITIALISED_SHARED
@@ -147,10 +147,7 @@ def _place(launch: FaultContext, site: Site, address: int, *, shared: bool) -> s
 
 
 def _race_message(launch: FaultContext, site: Site, address: int, worker: state.Worker) -> str:
-    shared = worker.fault_kind == state.FAULT_RACE_SHARED
-    place, other = _place(launch, site, address, shared=shared), worker.fault_other
-    if not shared:
-        return f"{place}, which another block or warp wrote, and nothing orders the two"
+    place, other = _place(launch, site, address, shared=True), worker.fault_other
     who = "several warps" if other >= state.MANY_SYNC else f"warp {other % WARP}"
     verb = "read" if worker.fault_other_reads else "wrote"
     return f"{place}, which {who} {verb} with no barrier since"
