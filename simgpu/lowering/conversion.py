@@ -55,7 +55,7 @@ def _convert(c: Context, i: Instruction) -> None:
     if options.given.floating:
         value = _read_float(c, i, options)
         if options.target.floating:
-            c.result(i.operands[0], _float_to_float(c, i, value, options))
+            c.result(i.operands[0], _float_to_float(c, value, options))
         else:
             c.result(i.operands[0], _float_to_integer(c, value, options))
         return
@@ -73,7 +73,7 @@ def _read_float(c: Context, i: Instruction, options: _Options) -> Value:
     return flush(c, value) if options.ftz and options.given is ScalarType.F32 else value
 
 
-def _float_to_float(c: Context, i: Instruction, value: Value, options: _Options) -> Value:
+def _float_to_float(c: Context, value: Value, options: _Options) -> Value:
     if options.integral is not None:
         value = c.e.intrinsic(_INTEGRAL[options.integral], value)
     if options.target in _HALVES:
