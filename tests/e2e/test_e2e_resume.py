@@ -48,6 +48,8 @@ def _stopped_after_outcomes(outcomes, how):
     """Start a run, send its process a signal once so many attempts have a verdict, and return its identifier."""
     archive = Archive.open()
     before = {run.id for run in archive.runs(100)}
+    # A shell starts background jobs with Ctrl-C ignored, which children inherit; a person's terminal does not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "cli.main", "optimize", *ARGUMENTS],
         cwd=ROOT,
