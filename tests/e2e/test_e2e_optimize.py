@@ -33,22 +33,15 @@ def test_the_offline_proposer_gives_a_passed_kernel(kernelwright, slug):
 
 
 @pytest.mark.slow
-def test_the_example_beats_eager(kernelwright):
+def test_the_example_beats_eager_and_its_run_can_be_looked_at(kernelwright):
     ending = kernelwright(
-        "optimize",
-        "examples/softmax.py",
-        "--device",
-        "sim:h100",
-        "--samples",
-        2,
-        "--generations",
-        1,
-        "--population",
-        2,
-        "--seed",
-        1,
-    )
+        "optimize", "examples/softmax.py", "--device", "sim:h100", "--samples", 1, "--generations", 0, "--seed", 1, "--json"
+    )  # fmt: skip
     assert ending.code == 0, ending.err
-    assert "modelled" in ending.out
-    assert "measured" not in ending.out
-    assert "kernelwright kernels show" in ending.out
+    report = ending.json()
+    assert report["best"]["measurement"]["speedup"] > 1
+    shown = kernelwright("runs", "show", report["run"]["id"])
+    assert shown.code == 0, shown.err
+    assert "modelled" in shown.out
+    assert "measured" not in shown.out
+    assert "kernelwright kernels show" in shown.out
