@@ -48,6 +48,8 @@ class SandboxLaboratory:
         idle = self._idle[task.content_hash, limits]
         with self._lock:
             session = idle.pop() if idle else self._opened.enter_context(open_reference(task, limits=limits))
-        yield session
-        # A session whose caller failed is not given out again: it is ended with the block.
-        idle.append(session)
+        try:
+            yield session
+        finally:
+            # Also after a rejected candidate: a session starts a fresh child by itself when its own has failed.
+            idle.append(session)

@@ -1,0 +1,17 @@
+import pytest
+
+from tasks.loading import library_task
+from verifier.sandboxed import SandboxLaboratory
+
+
+def test_a_reference_serves_the_next_verdict_of_its_task_whatever_became_of_the_last():
+    relu, softmax = library_task("relu"), library_task("softmax")
+    with SandboxLaboratory() as laboratory:
+        with laboratory.reference(relu, None) as first, laboratory.reference(relu, None) as at_once:
+            assert first is not at_once
+        with pytest.raises(ZeroDivisionError), laboratory.reference(relu, None) as failed:
+            raise ZeroDivisionError
+        with laboratory.reference(softmax, None) as other:
+            assert other not in {first, at_once}
+        with laboratory.reference(relu, None) as again:
+            assert again is failed
