@@ -1,18 +1,22 @@
 # make demo   install into .venv and optimise examples/softmax.py
 # make test   install what the tests need and run every check
+# make test-corpus   the long lists of kernels and programs
 # make serve  the web page on http://127.0.0.1:8000
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint serve install install-dev system-packages clean
+.PHONY: demo test test-corpus lint serve install install-dev system-packages clean
 
 demo: install
 	$(BIN)/kernelwright optimize examples/softmax.py
 
 test: install-dev system-packages lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not corpus"
+
+test-corpus: install-dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m corpus
 
 lint: install-dev
 	$(BIN)/ruff check .

@@ -1,8 +1,24 @@
 """What every test stands on: its own data folder, and no settings of the person who runs it."""
 
 import os
+from pathlib import Path
 
 import pytest
+
+# Long lists of kernels and programs that all try the same machinery: `make test-corpus`, which CI runs too.
+CORPORA = (
+    "agent/offline/test_agent_offline_kernels.py",
+    "simgpu/corpus/",
+    "simgpu/host/test_simgpu_host_corpus.py",
+    "simgpu/triton/",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(CORPORA):
+            item.add_marker(pytest.mark.corpus)
 
 
 @pytest.fixture(autouse=True)
