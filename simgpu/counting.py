@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import prod
 from typing import Protocol
@@ -11,20 +11,21 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simgpu.analysis.graph import waits
 from simgpu.codegen.program import CountedBlock, Program
 from simgpu.memory import DeviceMemory
-from simgpu.ptx.syntax import Instruction
+from simgpu.ptx.syntax import Instruction, Location
 from simgpu.report import Counters, LineCounters
 from simgpu.runtime import state
+from simgpu.specs import SECTOR_BYTES, WARP_SIZE
 
-SECTOR = 32
-WARP = 32
 _SPECIAL = frozenset({"ex2", "lg2", "sin", "cos", "tanh", "rcp", "rsqrt", "sqrt"})
 _CONTROL = frozenset({"bra", "brx", "ret", "exit", "call", "trap", "brkpt", "nanosleep"})
 _MOVES = frozenset({"mov", "cvta", "selp", "slct"})
-_BARRIERS = frozenset({"bar", "barrier"})
 _WARP_WIDE = frozenset({"shfl", "vote", "match", "redux", "activemask", "elect"})
-_OTHER = frozenset({"membar", "fence", "prefetch", "prefetchu", "pmevent", "isspacep", "setmaxnreg", "createpolicy"})
+_OTHER = frozenset(
+    {"bar", "barrier", "membar", "fence", "prefetch", "prefetchu", "pmevent", "isspacep", "setmaxnreg", "createpolicy"}
+)
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "fma", "mad"})
 _SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
 _TENSOR_KINDS = {"tf32": "tf32", "bf16": "fp16", "s8": "int8", "u8": "int8", "f16": "fp16"}
@@ -35,7 +36,9 @@ class CountingWorker(Protocol):
     """A worker's raw counts."""
 
     block_counts: NDArray[np.int64]
+    """Warps and lanes that ran each counted block."""
     events: NDArray[np.int64]
+    """A row of `state.EVENT_FIELDS` for each site."""
 
 
 class Totals:
@@ -45,9 +48,10 @@ class Totals:
         self.program = program
         self.base = memory.base
         self._spans = [
-            slice((one.address - self.base) // SECTOR, -(-(one.end - self.base) // SECTOR)) for one in memory.live()
+            slice((one.address - self.base) // SECTOR_BYTES, -(-(one.end - self.base) // SECTOR_BYTES))
+            for one in memory.live()
         ]
-        sectors = (memory.top - memory.base) // SECTOR + 1
+        sectors = (memory.top - memory.base) // SECTOR_BYTES + 1
         self.read_map = np.zeros(sectors, np.uint8)
         self.write_map = np.zeros(sectors, np.uint8)
 
@@ -57,36 +61,66 @@ class Totals:
         for span in self._spans:
             whole = span.stop - span.start
             total += min(round(int(np.count_nonzero(touched[span])) * factor), whole)
-        return total * SECTOR
+        return total * SECTOR_BYTES
 
 
 def collect(totals: Totals, workers: Sequence[CountingWorker], *, run: int, grid: int) -> Counters:
     """Sum the workers' counts and scale them from the blocks that ran to the whole grid."""
     counts = np.sum([worker.block_counts for worker in workers], axis=0)
-    events = dict(zip(state.EVENT_FIELDS, np.sum([worker.events for worker in workers], axis=0).tolist(), strict=True))
+    events = _Events()
+    for row in _site_events(workers):
+        events.add(row)
     factor = grid / run
 
-    def scaled(number: float) -> int:
-        return round(number * factor)
+    def scaled(name: str) -> int:
+        return round(events.sums[name] * factor)
 
     counters = Counters(
-        global_load_requests=scaled(events["load_requests"]),
-        global_load_sectors=scaled(events["load_sectors"]),
-        global_load_bytes=scaled(events["load_bytes"]),
-        global_store_requests=scaled(events["store_requests"]),
-        global_store_sectors=scaled(events["store_sectors"]),
-        global_store_bytes=scaled(events["store_bytes"]),
+        global_load_requests=scaled("load_requests"),
+        global_load_sectors=scaled("load_sectors"),
+        global_load_bytes=scaled("load_bytes"),
+        global_store_requests=scaled("store_requests"),
+        global_store_sectors=scaled("store_sectors"),
+        global_store_bytes=scaled("store_bytes"),
         unique_read_bytes=totals.distinct_bytes(totals.read_map, factor),
         unique_written_bytes=totals.distinct_bytes(totals.write_map, factor),
-        shared_requests=scaled(events["shared_requests"]),
-        shared_conflicts=scaled(events["shared_conflicts"]),
-        local_bytes=scaled(events["local_bytes"]),
-        atomic_requests=scaled(events["atomic_requests"]),
-        atomic_lanes=scaled(events["atomic_lanes"]),
-        divergent_branches=scaled(events["divergent_branches"]),
+        shared_requests=scaled("shared_requests"),
+        shared_conflicts=scaled("shared_conflicts"),
+        local_bytes=scaled("local_bytes"),
+        atomic_requests=scaled("atomic_requests"),
+        atomic_lanes=scaled("atomic_lanes"),
+        atomic_contention=events.largest["atomic_contention"],
+        divergent_branches=scaled("divergent_branches"),
     )
     _add_instructions(counters, totals.program, counts.tolist(), factor)
     return counters
+
+
+class _Events:
+    """Events of one line, or of a whole launch: sums, and the largest of what is no sum."""
+
+    def __init__(self) -> None:
+        self.sums: Counter[str] = Counter()
+        self.largest: Counter[str] = Counter()
+
+    def add(self, row: Sequence[int]) -> None:
+        """Add one site's events."""
+        for name, number in zip(state.EVENT_FIELDS, row, strict=True):
+            if name in state.LARGEST_EVENTS:
+                self.largest[name] = max(self.largest[name], number)
+            else:
+                self.sums[name] += number
+
+
+def _site_events(workers: Sequence[CountingWorker]) -> list[list[int]]:
+    """Return each site's events, all workers together."""
+    tables = [worker.events for worker in workers]
+    total = np.sum(tables, axis=0)
+    for place, name in enumerate(state.EVENT_FIELDS):
+        if name in state.LARGEST_EVENTS:
+            total[:, place] = np.max([table[:, place] for table in tables], axis=0)
+    rows: list[list[int]] = total.tolist()
+    return rows
 
 
 def count_lines(
@@ -94,19 +128,43 @@ def count_lines(
 ) -> tuple[LineCounters, ...]:
     """Return what each source line executed; inlined code counts for the line that `.loc` gives it."""
     counts = np.sum([worker.block_counts for worker in workers], axis=0).tolist()
-    warps: Counter[tuple[str, int]] = Counter()
-    lanes: Counter[tuple[str, int]] = Counter()
-    for block, (block_warps, block_lanes) in zip(program.counted, counts, strict=False):
-        for instruction in block.instructions:
+    lines: defaultdict[Location, _Events] = defaultdict(_Events)
+    for block, (warps, lanes) in zip(program.counted, counts, strict=False):
+        for instruction in block.instructions if warps else ():
             if instruction.location is not None:
-                place = (instruction.location.file, instruction.location.line)
-                warps[place] += block_warps
-                lanes[place] += block_lanes
+                own = lines[instruction.location].sums
+                own["instructions"] += warps
+                own["thread_instructions"] += lanes
+                own["barriers"] += warps * waits(instruction)
+    for site, row in zip(program.sites, _site_events(workers), strict=False):
+        location = site.instruction.location
+        if location is not None and any(row):
+            lines[location].add(row)
     factor = grid / run
-    return tuple(
-        LineCounters(*place, round(number * factor), round(lanes[place] * factor))
-        for place, number in sorted(warps.items())
-        if number
+    order = sorted(lines, key=lambda line: (line.file, line.line))
+    return tuple(_line_counters(line, lines[line], factor) for line in order)
+
+
+def _line_counters(line: Location, events: _Events, factor: float) -> LineCounters:
+    def scaled(*names: str) -> int:
+        return round(sum(events.sums[name] for name in names) * factor)
+
+    return LineCounters(
+        file=line.file,
+        line=line.line,
+        instructions=scaled("instructions"),
+        thread_instructions=scaled("thread_instructions"),
+        global_requests=scaled("load_requests", "store_requests"),
+        global_sectors=scaled("load_sectors", "store_sectors"),
+        global_bytes=scaled("load_bytes", "store_bytes"),
+        shared_requests=scaled("shared_requests"),
+        shared_conflicts=scaled("shared_conflicts"),
+        local_bytes=scaled("local_bytes"),
+        atomic_requests=scaled("atomic_requests"),
+        atomic_lanes=scaled("atomic_lanes"),
+        atomic_contention=events.largest["atomic_contention"],
+        divergent_branches=scaled("divergent_branches"),
+        barriers=scaled("barriers"),
     )
 
 
@@ -121,7 +179,7 @@ def _add_instructions(counters: Counters, program: Program, counts: list[list[in
         for instruction in block.instructions:
             kind = instruction_class(instruction)
             classes[kind] += warps
-            barriers += warps * (kind == "barrier")
+            barriers += warps * waits(instruction)
             branches += warps * (instruction.base in {"bra", "brx"})
         for kind, count in block_flops(block).items():
             flops[kind] += lanes * count
@@ -156,19 +214,18 @@ def _tensor_operations(instruction: Instruction) -> dict[str, int]:
     """Count a tensor-core product's operations, a multiply-add as two, shared among the 32 lanes."""
     shape = next(found for name in instruction.modifiers if (found := _SHAPE.fullmatch(name)))
     kind = next((name for name in _TENSOR_KINDS if name in instruction.modifiers), "f16")
-    return {f"tensor_{_TENSOR_KINDS[kind]}": 2 * prod(int(number) for number in shape.groups()) // WARP}
+    return {f"tensor_{_TENSOR_KINDS[kind]}": 2 * prod(int(number) for number in shape.groups()) // WARP_SIZE}
 
 
 def instruction_class(instruction: Instruction) -> str:
     """Return the class under which `Counters.instructions` counts an instruction."""
     base, modifiers = instruction.base, instruction.modifiers
-    if is_product(instruction):
-        return "tensor"
+    if is_product(instruction) or waits(instruction):
+        return "tensor" if is_product(instruction) else "barrier"
     for names, kind in (
         (_SPECIAL, "special"),
         (_CONTROL, "control"),
         (_MOVES, "move"),
-        (_BARRIERS, "barrier"),
         (_WARP_WIDE, "shuffle"),
         (_OTHER, "other"),
     ):

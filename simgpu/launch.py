@@ -257,7 +257,7 @@ class _WorkerMemory:
         self._cache = np.zeros((len(program.sites) + 1, 2), np.uint64)
         self._cache[:, 0] = 2**64 - 1
         self.block_counts = np.zeros((len(program.counted) + 1, 2), np.int64)
-        self.events = np.zeros(len(state.EVENT_FIELDS), np.int64)
+        self.events = np.zeros((len(program.sites) + 1, len(state.EVENT_FIELDS)), np.int64)
         own = self.state
         own.stacks, own.stack_size = self._stacks.address, STACK_BYTES
         own.shared, own.local = _aligned(self._shared, 128), _aligned(self._local, 64)

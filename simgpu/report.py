@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from simgpu.specs import SECTOR_BYTES
+
 Dim3 = tuple[int, int, int]
 
 
@@ -78,6 +80,8 @@ class Counters:
     local_bytes: int = 0
     atomic_requests: int = 0
     atomic_lanes: int = 0
+    atomic_contention: int = 0
+    """Most lanes of one request that met at one address."""
     barriers: int = 0
     divergent_branches: int = 0
     branches: int = 0
@@ -132,15 +136,40 @@ class LineCounters:
 
     file: str
     line: int
-    instructions: int
+    instructions: int = 0
     """Warp instructions."""
-    thread_instructions: int
+    thread_instructions: int = 0
     """The same, for each active lane."""
+    global_requests: int = 0
+    """Warp-wide loads and stores of global memory; atomics are counted by themselves."""
+    global_sectors: int = 0
+    global_bytes: int = 0
+    """Bytes that the lanes asked for."""
+    shared_requests: int = 0
+    shared_conflicts: int = 0
+    """Extra passes over the banks."""
+    local_bytes: int = 0
+    atomic_requests: int = 0
+    atomic_lanes: int = 0
+    atomic_contention: int = 0
+    """Most lanes of one request that met at one address; not scaled."""
+    divergent_branches: int = 0
+    barriers: int = 0
 
     @property
     def active_lanes(self) -> float:
         """Mean number of active lanes, 0 to 32: less than 32 where lanes diverge."""
         return self.thread_instructions / self.instructions if self.instructions else 0.0
+
+    @property
+    def sectors_per_request(self) -> float:
+        """Mean sectors of a global request: 4 when a full warp's 4-byte accesses are consecutive, at most 32 apart."""
+        return self.global_sectors / self.global_requests if self.global_requests else 0.0
+
+    @property
+    def wasted_sectors(self) -> int:
+        """Sectors beyond those that the same bytes, side by side, would take."""
+        return max(self.global_sectors - -(-self.global_bytes // SECTOR_BYTES), 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,7 +242,8 @@ class FunctionCode:
             self._send(end.taken, taken)
             self._send(end.other, other)
             if self._program.variant.counters:
-                e.call("sgpu_count_branch", None, context.worker, context.bits(taken), context.bits(other))
+                site = constant("i32", self._program.site(end.instruction))
+                e.call("sgpu_count_branch", None, context.worker, site, context.bits(taken), context.bits(other))
         else:
             index = context.fetch(end.index)
             for number, target in enumerate(end.targets):

@@ -340,10 +340,11 @@ def count_access(c: Context, access: Access, kind: int) -> None:
     """Add an access to the counters; `kind` is 0 for a load, 1 for a store, 2 for an atomic."""
     if not c.program.variant.counters:
         return
-    address, mask, size = c.e.splat(access.address), c.bits(), constant("i32", access.size)
+    site, address, mask = constant("i32", access.site), c.e.splat(access.address), c.bits()
+    size = constant("i32", access.size)
     if access.space is Space.SHARED:
-        c.e.call("sgpu_count_shared", None, c.worker, address, mask, size)
+        c.e.call("sgpu_count_shared", None, c.worker, site, address, mask, size)
     elif access.space is Space.LOCAL:
-        c.e.call("sgpu_count_local", None, c.worker, mask, size)
+        c.e.call("sgpu_count_local", None, c.worker, site, mask, size)
     else:
-        c.e.call("sgpu_count_global", None, c.worker, address, mask, size, constant("i32", kind))
+        c.e.call("sgpu_count_global", None, c.worker, site, address, mask, size, constant("i32", kind))

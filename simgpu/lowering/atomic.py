@@ -39,7 +39,8 @@ def _atomic(c: Context, i: Instruction) -> None:
     access = open_access(c, i, place, space, element=f"i{kind.bits}", count=count)
     count_access(c, access, 2)
     if c.program.variant.counters:
-        c.e.call("sgpu_count_atomic", None, c.worker, c.bits())
+        site = constant("i32", access.site)
+        c.e.call("sgpu_count_atomic", None, c.worker, site, c.e.splat(access.address), c.bits())
     hosts = resolve(c, replace(access, address=c.e.splat(access.address)))
     name = _function(c, i, operation, kind)
     raw = ScalarType(f"b{kind.bits}")

@@ -1,8 +1,16 @@
-; Counters of memory accesses. `events` holds 64-bit counters in the order of state.EVENT_FIELDS.
-define internal void @event(ptr %w, i64 %which, i64 %amount) alwaysinline {
+; Counters of memory accesses. `events` holds a row of 64-bit counters for each site, in the order of
+; state.EVENT_FIELDS.
+define internal ptr @event_row(ptr %w, i32 %site) alwaysinline {
   %p = getelementptr i8, ptr %w, i64 $w_events
   %events = load ptr, ptr %p
-  %slot = getelementptr i64, ptr %events, i64 %which
+  %site64 = zext i32 %site to i64
+  %skip = mul i64 %site64, $event_bytes
+  %row = getelementptr i8, ptr %events, i64 %skip
+  ret ptr %row
+}
+
+define internal void @event(ptr %row, i64 %which, i64 %amount) alwaysinline {
+  %slot = getelementptr i64, ptr %row, i64 %which
   %old = load i64, ptr %slot
   %new = add i64 %old, %amount
   store i64 %new, ptr %slot
@@ -10,7 +18,7 @@ define internal void @event(ptr %w, i64 %which, i64 %amount) alwaysinline {
 }
 
 ; One warp-wide access to global or generic addresses. `kind`: 0 load, 1 store, 2 atomic.
-define void @sgpu_count_global(ptr %w, <32 x i64> %a, i32 %asked, i32 %size, i32 %kind) {
+define void @sgpu_count_global(ptr %w, i32 %site, <32 x i64> %a, i32 %asked, i32 %size, i32 %kind) {
 entry:
   %tops = lshr <32 x i64> %a, splat (i64 56)
   %host = icmp eq <32 x i64> %tops, zeroinitializer
@@ -23,7 +31,7 @@ entry:
   br i1 %anyshared, label %other, label %global
 other:
   %offs = and <32 x i64> %a, splat (i64 72057594037927935)
-  call void @sgpu_count_shared(ptr %w, <32 x i64> %offs, i32 %smask, i32 %size)
+  call void @sgpu_count_shared(ptr %w, i32 %site, <32 x i64> %offs, i32 %smask, i32 %size)
   br label %global
 global:
   %none = icmp eq i32 %mask, 0
@@ -72,6 +80,7 @@ next:
   %more = icmp ne i32 %rest1, 0
   br i1 %more, label %loop, label %sum
 sum:
+  %row = call ptr @event_row(ptr %w, i32 %site)
   %lanes32 = call i32 @llvm.ctpop.i32(i32 %mask)
   %lanes = zext i32 %lanes32 to i64
   %size64 = zext i32 %size to i64
@@ -79,14 +88,14 @@ sum:
   switch i32 %kind, label %atomic [ i32 0, label %loads
                                     i32 1, label %stores ]
 loads:
-  call void @event(ptr %w, i64 0, i64 1)
-  call void @event(ptr %w, i64 1, i64 %n1)
-  call void @event(ptr %w, i64 2, i64 %bytes)
+  call void @event(ptr %row, i64 0, i64 1)
+  call void @event(ptr %row, i64 1, i64 %n1)
+  call void @event(ptr %row, i64 2, i64 %bytes)
   ret void
 stores:
-  call void @event(ptr %w, i64 3, i64 1)
-  call void @event(ptr %w, i64 4, i64 %n1)
-  call void @event(ptr %w, i64 5, i64 %bytes)
+  call void @event(ptr %row, i64 3, i64 1)
+  call void @event(ptr %row, i64 4, i64 %n1)
+  call void @event(ptr %row, i64 5, i64 %bytes)
   ret void
 atomic:
   ret void
@@ -96,8 +105,9 @@ out:
 
 ; One warp-wide access to shared memory: extra passes over the 32 banks of four bytes. Accesses of 8 and 16
 ; bytes go by halves and quarters of the warp, as the hardware does.
-define void @sgpu_count_shared(ptr %w, <32 x i64> %a, i32 %mask, i32 %given) {
+define void @sgpu_count_shared(ptr %w, i32 %site, <32 x i64> %a, i32 %mask, i32 %given) {
 entry:
+  %row = call ptr @event_row(ptr %w, i32 %site)
   %wide = icmp ugt i32 %given, 4
   %size = select i1 %wide, i32 %given, i32 4
   %shift = call i32 @llvm.cttz.i32(i32 %size, i1 true)
@@ -117,7 +127,7 @@ entry:
   %ones64 = shl i64 1, %width64
   %ones1 = sub i64 %ones64, 1
   %window0 = trunc i64 %ones1 to i32
-  call void @event(ptr %w, i64 6, i64 1)
+  call void @event(ptr %row, i64 6, i64 1)
   br label %part
 part:
   %p = phi i32 [ 0, %entry ], [ %p1, %part_end ]
@@ -153,7 +163,7 @@ body:
 part_end:
   %extra = sub i32 %max, 1
   %extra64 = zext i32 %extra to i64
-  call void @event(ptr %w, i64 7, i64 %extra64)
+  call void @event(ptr %row, i64 7, i64 %extra64)
   %p1 = add i32 %p, 1
   %more = icmp ult i32 %p1, %parts
   br i1 %more, label %part, label %done
@@ -161,27 +171,62 @@ done:
   ret void
 }
 
-define void @sgpu_count_atomic(ptr %w, i32 %mask) {
+; One warp-wide atomic: the lanes that take part, and the most of them that meet at one address.
+define void @sgpu_count_atomic(ptr %w, i32 %site, <32 x i64> %a, i32 %mask) {
+entry:
+  %row = call ptr @event_row(ptr %w, i32 %site)
   %lanes32 = call i32 @llvm.ctpop.i32(i32 %mask)
   %lanes = zext i32 %lanes32 to i64
-  call void @event(ptr %w, i64 9, i64 1)
-  call void @event(ptr %w, i64 10, i64 %lanes)
+  call void @event(ptr %row, i64 9, i64 1)
+  call void @event(ptr %row, i64 10, i64 %lanes)
+  %array = alloca [32 x i64], align 64
+  store <32 x i64> %a, ptr %array, align 64
+  br label %loop
+loop:
+  %rest = phi i32 [ %mask, %entry ], [ %rest1, %body ]
+  %most = phi i32 [ 0, %entry ], [ %most1, %body ]
+  %some = icmp ne i32 %rest, 0
+  br i1 %some, label %body, label %done
+body:
+  %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %lane64 = zext i32 %lane to i64
+  %p_one = getelementptr i64, ptr %array, i64 %lane64
+  %one = load i64, ptr %p_one
+  %one1 = insertelement <32 x i64> poison, i64 %one, i64 0
+  %onev = shufflevector <32 x i64> %one1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %eq = icmp eq <32 x i64> %a, %onev
+  %eqbits = bitcast <32 x i1> %eq to i32
+  %here = and i32 %eqbits, %rest
+  %rest1 = xor i32 %rest, %here
+  %count = call i32 @llvm.ctpop.i32(i32 %here)
+  %most1 = call i32 @llvm.umax.i32(i32 %most, i32 %count)
+  br label %loop
+done:
+  %most64 = zext i32 %most to i64
+  %slot = getelementptr i64, ptr %row, i64 12
+  %old = load i64, ptr %slot
+  %new = call i64 @llvm.umax.i64(i64 %old, i64 %most64)
+  store i64 %new, ptr %slot
   ret void
 }
+declare i32 @llvm.umax.i32(i32, i32)
+declare i64 @llvm.umax.i64(i64, i64)
 
-define void @sgpu_count_local(ptr %w, i32 %mask, i32 %size) {
+define void @sgpu_count_local(ptr %w, i32 %site, i32 %mask, i32 %size) {
+  %row = call ptr @event_row(ptr %w, i32 %site)
   %lanes = call i32 @llvm.ctpop.i32(i32 %mask)
   %bytes = mul i32 %lanes, %size
   %bytes64 = zext i32 %bytes to i64
-  call void @event(ptr %w, i64 8, i64 %bytes64)
+  call void @event(ptr %row, i64 8, i64 %bytes64)
   ret void
 }
 
-define void @sgpu_count_branch(ptr %w, i32 %taken, i32 %other) {
+define void @sgpu_count_branch(ptr %w, i32 %site, i32 %taken, i32 %other) {
+  %row = call ptr @event_row(ptr %w, i32 %site)
   %t = icmp ne i32 %taken, 0
   %o = icmp ne i32 %other, 0
   %both = and i1 %t, %o
   %n = zext i1 %both to i64
-  call void @event(ptr %w, i64 11, i64 %n)
+  call void @event(ptr %row, i64 11, i64 %n)
   ret void
 }

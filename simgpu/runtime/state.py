@@ -133,8 +133,11 @@ EVENT_FIELDS = (
     "atomic_requests",
     "atomic_lanes",
     "divergent_branches",
+    "atomic_contention",
 )
-"""The counters that compiled code adds to, in the order of `Worker.events`."""
+"""The counters that compiled code adds to at each site, in the order of a row of `Worker.events`."""
+LARGEST_EVENTS = frozenset({"atomic_contention"})
+"""Those that hold the largest number seen, not a sum."""
 
 
 def offset(field: str) -> int:
@@ -151,6 +154,7 @@ def placeholders() -> dict[str, str]:
         "warp_bytes": str(ctypes.sizeof(Warp)),
         "barrier_bytes": str(ctypes.sizeof(Barrier)),
         "barriers": str(BARRIERS),
+        "event_bytes": str(8 * len(EVENT_FIELDS)),
         "fuel": str(FUEL),
         "poison": str(POISON),
         "epoch_step": str(EPOCH_STEP),

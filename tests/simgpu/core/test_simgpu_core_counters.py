@@ -1,6 +1,7 @@
 """Counters of kernels that can be counted by hand."""
 
 import numpy as np
+import pytest
 
 STRIDED = r"""
 extern "C" __global__ void copy(const float* x, float* y, int stride) { y[threadIdx.x] = x[threadIdx.x * stride]; }"""
@@ -105,3 +106,98 @@ extern "C" __global__ void work(float* x, int n) {
     assert lines[place["store"]].active_lanes == 32
     assert sum(line.thread_instructions for line in report.lines) <= report.counters.thread_instructions
     assert not card.run(compile_cuda(source), "work", (3,), (64,), x, np.int32(1)).lines
+
+
+LINES = r"""
+extern "C" __global__ void work(const float* x, float* y, int* hits, int stride) {
+  __shared__ float tile[32 * 32];
+  int i = threadIdx.x;
+  float near = x[i];              // near
+  float far = x[i * stride];      // far
+  tile[i * 32] = near;            // banks
+  tile[(i + 7) % 1024] = far;     // no banks
+  __syncthreads();                // barrier
+  if (i % 2) {                    // parting
+    atomicAdd(&hits[i / 8], i);   // crowd
+  }
+  y[i] = tile[i] + far;           // out
+}"""
+
+
+def marked(source):
+    return {text.rpartition("// ")[2]: number for number, text in enumerate(source.splitlines(), 1) if "// " in text}
+
+
+def line_counters(report, source):
+    lines = {line.line: line for line in report.lines}
+    return {name: lines[number] for name, number in marked(source).items() if number in lines}
+
+
+@pytest.fixture
+def counted_lines(card, compile_cuda):
+    x, y = card.put(np.ones(64 * 32, np.float32)), card.put(np.zeros(64, np.float32))
+    hits = card.put(np.zeros(8, np.int32))
+
+    def run(grid, **options):
+        report = card.run(
+            compile_cuda(LINES),
+            "work",
+            (grid,),
+            (32,),
+            x,
+            y,
+            hits,
+            np.int32(32),
+            checks=False,
+            counters=True,
+            **options,
+        )
+        assert report.ok, report.diagnostics
+        return report, line_counters(report, LINES)
+
+    return run
+
+
+def test_each_line_has_its_own_sectors_conflicts_atomics_and_barriers(counted_lines):
+    _, lines = counted_lines(2)
+    near, far = lines["near"], lines["far"]
+    assert (near.global_requests, near.global_sectors, near.global_bytes) == (2, 8, 256)
+    assert (far.global_requests, far.sectors_per_request) == (2, 32.0)
+    assert (near.wasted_sectors, far.wasted_sectors) == (0, 2 * 28)
+    assert (lines["banks"].shared_requests, lines["banks"].shared_conflicts) == (2, 2 * 31)
+    assert (lines["no banks"].shared_requests, lines["no banks"].shared_conflicts) == (2, 0)
+    assert lines["barrier"].barriers == 2
+    crowd = lines["crowd"]
+    assert crowd.atomic_requests == 2
+    assert crowd.atomic_lanes in {8, 32}  # nvcc may add the lanes of a warp up first
+    assert lines["out"].global_sectors == 8
+
+
+def test_lines_of_a_sample_are_scaled_like_the_counters_and_add_up_to_them(counted_lines):
+    report, whole = counted_lines(50)
+    sample, part = counted_lines(50, sample_blocks=5)
+    assert part == whole
+    counters = report.counters
+    for name in ("shared_requests", "shared_conflicts", "atomic_lanes", "divergent_branches", "barriers"):
+        assert sum(getattr(line, name) for line in report.lines) == getattr(counters, name), name
+    sectors = counters.global_load_sectors + counters.global_store_sectors
+    assert sum(line.global_sectors for line in sample.lines) == sectors
+
+
+PARTING = r"""
+extern "C" __global__ void hit(int* x, int* y) {
+  int i = threadIdx.x;
+  if (i % 32 < 20) {            // parting
+    atomicCAS(&x[i % 3], 0, i); // crowd
+  }
+  y[i] = x[3 + i];
+}"""
+
+
+def test_contention_is_the_largest_number_of_lanes_at_one_address(card, compile_cuda):
+    x, y = card.put(np.zeros(99, np.int32)), card.put(np.zeros(64, np.int32))
+    report = card.run(compile_cuda(PARTING), "hit", (7,), (64,), x, y, counters=True, threads=2)
+    lines = line_counters(report, PARTING)
+    assert report.counters.atomic_contention == lines["crowd"].atomic_contention == 7
+    assert lines["crowd"].atomic_lanes == 7 * 2 * 20
+    assert lines["parting"].divergent_branches == 7 * 2
