@@ -49,7 +49,8 @@ def build_cuda(candidate: Candidate, arch: str, compiler: Compiler, folder: Path
     keep.mkdir()
     tools = compiler.toolchain
     flags = nvcc_flags(arch)
-    includes = [part for path in (tools.headers, tools.tvm_ffi / "include") for part in ("-isystem", str(path))]
+    folders = (tools.headers / "light", tools.headers / "shared", tools.tvm_ffi / "include")
+    includes = [part for path in folders for part in ("-isystem", str(path))]
     linked = (*link_flags(tools), "-Xlinker", str(tools.tvm_ffi_library))
     output = ("--keep", "--keep-dir", keep.name, ENTRY_FILE, "-o", LIBRARY)
     finished = compiler.run([str(tools.nvcc), *flags, *linked, *includes, *output], folder)
