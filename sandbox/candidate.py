@@ -11,11 +11,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sandbox.build.compiler import Compiler
+from sandbox.build.torch_guard import torch_guard
 from sandbox.channel import Message
 from sandbox.isolation import Isolation, Mounts, choose_isolation
 from sandbox.process import HeldChild, ProcessFailedError
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig, CandidateReply, CandidateRequest
 from sandbox.settings import SandboxSettings
+from sandbox.toolchain import find_toolchain
 from sandbox.values import Build, Device, DeviceKind, Execution, ExitState, Limits, Tensor
 from simgpu.cudart.native_build import StandInBuildError, build_standin
 from simgpu.specs import device_spec
@@ -165,7 +168,9 @@ class _Starter:
         self._device = device
         self._standin = settings.cache_dir / "cudart"
         simulated = device.kind is DeviceKind.SIM
-        self._readable = (build.folder, *((_standin_folder(self._standin),) if simulated else ()))
+        self._guard = _guard(settings) if simulated and build.language.is_python else None
+        shown = (_standin_folder(self._standin),) if simulated else ()
+        self._readable = (build.folder, *shown, *((self._guard,) if self._guard else ()))
 
     def start(self) -> HeldChild:
         """Start a child that has loaded nothing yet."""
@@ -182,6 +187,8 @@ class _Starter:
             device=self._device,
             memory_bytes=memory,
             standin_cache=self._standin,
+            source=build.source,
+            guard=self._guard,
         )
         return HeldChild(
             [sys.executable, "-I", "-B", "-m", "sandbox.child.candidate", config.model_dump_json()],
@@ -190,6 +197,11 @@ class _Starter:
             mounts=Mounts(readable=self._readable, gpu=not simulated),
             home=self._home,
         )
+
+
+def _guard(settings: SandboxSettings) -> Path:
+    isolation = choose_isolation(settings.isolation)
+    return torch_guard(Compiler(find_toolchain(), isolation, settings.compile_limits, settings.cache_dir))
 
 
 def _standin_folder(cache: Path) -> Path:
@@ -215,4 +227,6 @@ def _execution(answer: Message, nonce: str) -> Execution:
         launches=reply.launches,
         seconds=reply.seconds,
         samples_us=reply.samples_us,
+        host_ops=reply.host_ops,
+        specialisations=reply.specialisations,
     )

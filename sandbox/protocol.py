@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sandbox.evidence import HostOp, Specialisation
 from sandbox.values import Device, Diagnostic, ExitState, KernelResources, Language, Launch
 from tasks.values import DType, EagerOp, InputSpec, Precision, ProbeResult, ReferenceForm, Value
 
@@ -20,13 +21,17 @@ class CandidateConfig(Value):
     folder: Path
     """Folder of the build."""
     library: str | None
-    ptx: str
+    ptx: str | None
     kernels: tuple[KernelResources, ...]
     device: Device
     memory_bytes: int
     """Capacity of the simulated card's memory."""
     standin_cache: Path
     """Where the compiled stand-in runtime is kept."""
+    source: str | None = None
+    """Python candidates: file in `folder` that is imported."""
+    guard: Path | None = None
+    """Python candidates on a simulated card: the compiled device guard of PyTorch."""
 
 
 class CallRequest(Value):
@@ -66,6 +71,8 @@ class CandidateReply(Value):
     launches: tuple[Launch, ...] = ()
     seconds: float = 0.0
     samples_us: tuple[float, ...] = ()
+    host_ops: tuple[HostOp, ...] = ()
+    specialisations: tuple[Specialisation, ...] = ()
 
 
 class RunRequest(Value):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from sandbox.evidence import HostOp, Specialisation
+from sandbox.source_lines import Hotspot, SourceLine
 from tasks.errors import CandidateError
 from tasks.values import DType, Value
 
@@ -18,6 +20,15 @@ class Language(StrEnum):
     """One `.cu` in the PyTorch extension style, with a host `forward` or `backward`."""
     RAW = "raw"
     """Device code only, with a launch specification; built with NVRTC."""
+    TRITON = "triton"
+    """One Python file with `@triton.jit` kernels and a host function; compiled as its kernels are launched."""
+    MODELNEW = "modelnew"
+    """One Python file with `class ModelNew(nn.Module)`, its kernels inline CUDA extensions or Triton."""
+
+    @property
+    def is_python(self) -> bool:
+        """Whether the host code is Python over PyTorch's tensors."""
+        return self in {Language.TRITON, Language.MODELNEW}
 
 
 class SourceFile(Value):
@@ -35,9 +46,9 @@ class Candidate(Value):
     language: Language
     """What `files` are written in."""
     files: tuple[SourceFile, ...]
-    """`cuda`: one `.cu`. `raw`: one `.cu` and `launch.toml`."""
+    """`cuda`: one `.cu`. `raw`: one `.cu` and `launch.toml`. `triton` and `modelnew`: one `.py`."""
     entry: str = "forward"
-    """Host function to call: `forward` or `backward` (`cuda`); informative for `raw`."""
+    """Host function to call: `forward` or `backward` (`cuda`, `triton`); informative for the others."""
 
     @property
     def content_hash(self) -> str:
@@ -79,8 +90,8 @@ class Build(Value):
     """Folder of the artefacts in the build cache."""
     library: str | None
     """File name of the shared object in `folder` (`cuda`), None for `raw`."""
-    ptx: str
-    """File name of the PTX in `folder`."""
+    ptx: str | None
+    """File name of the PTX in `folder`; None where kernels are compiled as they are launched."""
     toolchain: str
     """Compiler names and versions."""
     flags: tuple[str, ...]
@@ -93,6 +104,10 @@ class Build(Value):
     """Wall seconds of the compilation, also when it came from the cache."""
     cached: bool
     """Whether this build came from the cache."""
+    source: str | None = None
+    """File name of the Python file in `folder` (`triton`, `modelnew`)."""
+    jit: tuple[str, ...] = ()
+    """Names of the Triton kernels that the source defines; `Execution.specialisations` tells what became of them."""
 
 
 class BuildErrorKind(StrEnum):
@@ -189,6 +204,8 @@ class ExitState(StrEnum):
     """How one sandboxed call ended."""
 
     OK = "ok"
+    COMPILE_ERROR = "compile_error"
+    """A kernel that is compiled when it is launched does not compile."""
     LAUNCH_ERROR = "launch_error"
     """A launch was refused, or the host code raised (a failed TORCH_CHECK, a CUDA error)."""
     MEMORY_ERROR = "memory_error"
@@ -237,6 +254,10 @@ class Launch(Value):
     """Simulated device with counters on: what the cost model read (see `simgpu.counters`)."""
     limiter: str | None = None
     """Simulated device: what bounds the modelled time (`dram`, `compute`, `latency`, `launch`, ...)."""
+    lines: tuple[SourceLine, ...] = ()
+    """Simulated device with counters on: the source lines that cost most, in order of the source."""
+    hotspots: tuple[Hotspot, ...] = ()
+    """Simulated device with counters on: the worst line of each kind of loss."""
 
 
 class Limits(Value):
@@ -269,6 +290,10 @@ class Execution:
     """Wall seconds of the call."""
     samples_us: tuple[float, ...] = ()
     """Microseconds per timed repetition: measured on a GPU, one modelled figure on a simulated device."""
+    host_ops: tuple[HostOp, ...] = ()
+    """Python candidates: what PyTorch did during the call beyond allocating and viewing."""
+    specialisations: tuple[Specialisation, ...] = ()
+    """Triton kernels compiled so far in the candidate's process."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from verifier.tolerance import compare
 from verifier.values import Check, Status
 
 STATUS_OF_STATE: Final = {
+    ExitState.COMPILE_ERROR: Status.COMPILE_ERROR,
     ExitState.LAUNCH_ERROR: Status.LAUNCH_ERROR,
     ExitState.MEMORY_ERROR: Status.MEMORY_ERROR,
     ExitState.UNSUPPORTED: Status.UNSUPPORTED,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.build.cache import BuildCache, content_key
 from sandbox.build.compiler import FORMAT, Compiler, link_flags, nvcc_flags
 from sandbox.build.cuda import build_cuda, cuda_key
 from sandbox.build.diagnosis import build_error
+from sandbox.build.python_source import python_key, python_toolchain
 from sandbox.build.raw import build_raw, raw_key
-from sandbox.build.record import read_build, write_build
+from sandbox.build.record import Artefacts, read_build, write_build
+from sandbox.build.triton import build_triton
 from sandbox.isolation import choose_isolation
 from sandbox.settings import SandboxSettings
 from sandbox.toolchain import find_toolchain
@@ -21,6 +25,23 @@ from tasks.errors import UserError
 
 _PROGRAM = "program.so"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """How candidates of one language are built."""
+
+    key: Callable[[Candidate, Compiler], str]
+    """The part of the cache key that is particular to the language."""
+    compile: Callable[[Candidate, str, Compiler, Path], Artefacts]
+    """Compiles for an architecture into a folder."""
+
+
+_LANGUAGES = {
+    Language.CUDA: _Builder(cuda_key, build_cuda),
+    Language.RAW: _Builder(raw_key, build_raw),
+    Language.TRITON: _Builder(python_key, build_triton),
+}
 _HEADER_SUFFIXES = frozenset({".h", ".hpp", ".cuh", ".inl", ".cu", ".inc"})
 
 
@@ -50,14 +71,13 @@ def build(
     _check_names(candidate)
     settings = settings or SandboxSettings.load()
     compiler = _compiler(settings, limits)
-    language_key = cuda_key if candidate.language is Language.CUDA else raw_key
     key = content_key(
         FORMAT,
         candidate.content_hash,
         arch,
         compiler.toolchain.identity,
         *nvcc_flags(arch),
-        language_key(candidate, compiler),
+        _LANGUAGES[candidate.language].key(candidate, compiler),
     )
     entry = BuildCache(settings.cache_dir).entry(key, lambda folder: _compile(candidate, arch, compiler, folder))
     return read_build(entry.folder, cached=entry.cached)
@@ -76,11 +96,10 @@ def _compile(candidate: Candidate, arch: str, compiler: Compiler, folder: Path) 
     start = time.monotonic()
     work = folder / "work"
     work.mkdir()
-    compile_language = build_cuda if candidate.language is Language.CUDA else build_raw
-    made = compile_language(candidate, arch, compiler, work)
-    for name in (*(file.name for file in candidate.files), made.ptx, *([made.library] if made.library else [])):
+    made = _LANGUAGES[candidate.language].compile(candidate, arch, compiler, work)
+    for name in (*(file.name for file in candidate.files), made.ptx, made.library):
         # Files that the language does not use are left behind.
-        if (work / name).is_file():
+        if name and (work / name).is_file():
             (work / name).rename(folder / name)
     shutil.rmtree(work)
     build_made = Build(
@@ -89,7 +108,7 @@ def _compile(candidate: Candidate, arch: str, compiler: Compiler, folder: Path) 
         entry=candidate.entry,
         arch=arch,
         folder=folder,
-        toolchain=compiler.toolchain.identity,
+        toolchain=python_toolchain() if candidate.language.is_python else compiler.toolchain.identity,
         seconds=time.monotonic() - start,
         cached=False,
         **made.model_dump(),
@@ -142,4 +161,4 @@ def compile_program(source: Path, arch: str, settings: SandboxSettings | None = 
 
 def _compiler(settings: SandboxSettings, limits: Limits | None) -> Compiler:
     isolation = choose_isolation(settings.isolation)
-    return Compiler(find_toolchain(), isolation, limits or settings.compile_limits)
+    return Compiler(find_toolchain(), isolation, limits or settings.compile_limits, settings.cache_dir)

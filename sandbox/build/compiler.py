@@ -25,10 +25,13 @@ class Compiler:
         How they are held.
     limits
         What one compilation may use.
+    cache_dir
+        Folder of the build cache, for what builds of several candidates share.
     """
 
-    def __init__(self, toolchain: Toolchain, isolation: Isolation, limits: Limits) -> None:
+    def __init__(self, toolchain: Toolchain, isolation: Isolation, limits: Limits, cache_dir: Path) -> None:
         self.toolchain = toolchain
+        self.cache_dir = cache_dir
         self._isolation = isolation
         self._limits = limits
 

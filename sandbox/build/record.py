@@ -15,14 +15,18 @@ class Artefacts(Value):
 
     library: str | None
     """Shared object, if the language has one."""
-    ptx: str
-    """PTX file."""
+    ptx: str | None
+    """PTX file, if the language has one at this stage."""
     flags: tuple[str, ...]
     """Compiler flags, paths left out."""
     log: str
     """What the compilers printed."""
     kernels: tuple[KernelResources, ...]
     """Resources of each kernel."""
+    source: str | None = None
+    """Python file that is imported, if the language has one."""
+    jit: tuple[str, ...] = ()
+    """Kernels that are compiled when they are launched."""
 
 
 def write_build(folder: Path, build: Build) -> None:

@@ -26,6 +26,9 @@ def _loader(config: CandidateConfig) -> Callable[[CandidateConfig], Program]:
         sys.modules["torch"] = None  # type: ignore[assignment]
         from sandbox.child.simulated import load_simulated  # noqa: PLC0415 -- must follow the lines above
 
+        if config.language.is_python:
+            del sys.modules["torch"]
+            import sandbox.child.python_host  # noqa: F401, PLC0415 -- before anything of the candidate is loaded
         return load_simulated
     from sandbox.child.gpu import load_gpu  # noqa: PLC0415 -- torch is imported only where it is needed
 
@@ -57,6 +60,8 @@ def _reply(request: CandidateRequest, execution: Execution) -> Message:
         launches=execution.launches,
         seconds=execution.seconds,
         samples_us=execution.samples_us,
+        host_ops=execution.host_ops,
+        specialisations=execution.specialisations,
     )
     after = execution.arguments_after if wants_arguments else ()
     return Message(body=reply.model_dump_json(), tensors=(*execution.outputs, *after))

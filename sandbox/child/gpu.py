@@ -118,7 +118,7 @@ class _RawEntry:
 
     def __init__(self, config: CandidateConfig) -> None:
         self._spec = parse_launch_spec((config.folder / SPEC_FILE).read_text(encoding="utf-8"))
-        ptx = Path(config.folder, config.ptx).read_bytes() + b"\0"
+        ptx = Path(config.folder, config.ptx or "").read_bytes() + b"\0"
         (self._module,) = _checked(driver.cuModuleLoadData(ptx))
 
     def __call__(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sandbox.evidence import HostOp, Specialisation
 from sandbox.values import Tensor
 from simgpu import LaunchOptions
 from simgpu.report import Diagnostic, LaunchReport
@@ -13,6 +14,10 @@ from simgpu.report import Diagnostic, LaunchReport
 
 class HostError(Exception):
     """The candidate's host code returned something that is no tensor of the card."""
+
+
+class KernelCompileError(HostError):
+    """A kernel that is compiled when it is launched does not compile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class CardLog:
     """What the simulator lacks."""
     microseconds: float = 0.0
     """Modelled time of the whole run, when counters were on."""
+    host_ops: tuple[HostOp, ...] = ()
+    """What PyTorch did with values, where the host code is Python."""
+    specialisations: tuple[Specialisation, ...] = ()
+    """Triton kernels compiled so far."""
 
 
 class Host(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from sandbox.child.card import Card
 from sandbox.child.host import CardLog, HostError, HostRun
@@ -46,7 +47,7 @@ class RawHost:
     def __init__(self, config: CandidateConfig, card: Card) -> None:
         self._card = card
         self._spec = parse_launch_spec((config.folder / SPEC_FILE).read_text(encoding="utf-8"))
-        self._ptx = (config.folder / config.ptx).read_text(encoding="utf-8")
+        self._ptx = Path(config.folder, config.ptx or "").read_text(encoding="utf-8")
         self._resources = {one.kernel: KernelResources(one.registers, one.stack) for one in config.kernels}
         self._module = load_module(self._ptx)
         self._module.bind(card.memory)

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from sandbox.child.card import Card
 from sandbox.child.extension import ExtensionHost
-from sandbox.child.host import CardLog, Host
+from sandbox.child.host import CardLog, Host, HostError, KernelCompileError
 from sandbox.child.program import LoadError
 from sandbox.child.raw import RawHost
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
+from sandbox.source_lines import Hotspot, SourceLine
 from sandbox.values import Diagnostic, Execution, ExitState, Language, Launch, Tensor
 from simgpu import LaunchOptions
 from simgpu.errors import OutOfDeviceMemoryError, PtxSyntaxError, SimgpuError, UnsupportedError
-from simgpu.report import Counters, DiagnosticKind, LaunchReport
+from simgpu.hotspots import costliest, find_hotspots
+from simgpu.report import Counters, DiagnosticKind, LaunchReport, LineCounters
 from simgpu.report import Diagnostic as SeenDiagnostic
 from simgpu.specs import device_spec
 
@@ -24,6 +26,7 @@ SAMPLED_BLOCKS = 64
 """Blocks that a timed launch runs; the counters are scaled to the whole grid."""
 
 _SHOWN_DIAGNOSTICS = 20
+_SHOWN_LINES = 16
 
 _INSTRUCTION_BUDGET = 1_000_000_000
 """Warp instructions of one warp before its kernel counts as endless."""
@@ -40,12 +43,26 @@ def load_simulated(config: CandidateConfig) -> SimulatedProgram:
     logging.disable(logging.CRITICAL)  # what the simulator logs is in its reports too
     card = Card(device_spec(config.device.model), config.memory_bytes)
     try:
-        host: Host = ExtensionHost(config, card) if config.language is Language.CUDA else RawHost(config, card)
+        host = _host(config, card)
     except OutOfDeviceMemoryError as error:
         raise LoadError(ExitState.OUT_OF_MEMORY, str(error)) from error
     except SimgpuError as error:
         raise LoadError(ExitState.UNSUPPORTED, str(error)) from error
+    except HostError as error:
+        raise LoadError(ExitState.LAUNCH_ERROR, str(error)) from error
     return SimulatedProgram(host)
+
+
+def _host(config: CandidateConfig, card: Card) -> Host:
+    if config.language is Language.RAW:
+        return RawHost(config, card)
+    if config.language is Language.CUDA:
+        return ExtensionHost(config, card)
+    from sandbox.child.python_host import PythonHost, TritonHost  # noqa: PLC0415 -- PyTorch only where it is needed
+
+    if config.source is None or config.guard is None:
+        raise ValueError("a Python candidate needs its file and the device guard")
+    return TritonHost(PythonHost(config.folder / config.source, card, config.guard), config.entry)
 
 
 class SimulatedProgram:
@@ -86,6 +103,8 @@ class SimulatedProgram:
             diagnostics=execution.diagnostics,
             launches=execution.launches,
             samples_us=execution.samples_us,
+            host_ops=execution.host_ops,
+            specialisations=execution.specialisations,
         )
 
     def _execute(self, arguments: Sequence[Tensor], options: LaunchOptions) -> Execution:
@@ -100,6 +119,8 @@ class SimulatedProgram:
             diagnostics=tuple(_diagnostic(seen) for seen in log.diagnostics[:_SHOWN_DIAGNOSTICS]),
             launches=tuple(_launch(report) for report in log.launches),
             samples_us=(log.microseconds,) if options.counters and state is ExitState.OK else (),
+            host_ops=log.host_ops,
+            specialisations=log.specialisations,
         )
 
 
@@ -126,13 +147,20 @@ def conclude(error: BaseException | None, log: CardLog) -> tuple[ExitState, str]
     if log.diagnostics:
         first = log.diagnostics[0]
         return _STATES.get(first.kind, ExitState.MEMORY_ERROR), first.message
-    if isinstance(error, OutOfDeviceMemoryError | MemoryError):
-        return ExitState.OUT_OF_MEMORY, str(error)
     if error is not None:
-        return ExitState.LAUNCH_ERROR, "; ".join((str(error), *log.refusals))
+        return _host_error(error, log.refusals)
     if log.refusals:
         return ExitState.LAUNCH_ERROR, f"the host code ignored an error: {'; '.join(log.refusals)}"
     return ExitState.OK, ""
+
+
+def _host_error(error: BaseException, refusals: Sequence[str]) -> tuple[ExitState, str]:
+    if isinstance(error, OutOfDeviceMemoryError | MemoryError):
+        return ExitState.OUT_OF_MEMORY, str(error)
+    if isinstance(error, KernelCompileError):
+        return ExitState.COMPILE_ERROR, str(error)
+    said = str(error)
+    return ExitState.LAUNCH_ERROR, "; ".join((said, *(one for one in refusals if one not in said)))
 
 
 def _diagnostic(seen: SeenDiagnostic) -> Diagnostic:
@@ -158,6 +186,17 @@ def _launch(report: LaunchReport) -> Launch:
         microseconds=modelled.microseconds if modelled else None,
         counters=flat_counters(report.counters) if report.counters else {},
         limiter=str(modelled.limiter) if modelled else None,
+        lines=tuple(_source_line(line) for line in costliest(report.lines, _SHOWN_LINES)),
+        hotspots=tuple(
+            Hotspot(kind=spot.kind.value, file=Path(spot.file).name, line=spot.line, message=spot.message)
+            for spot in find_hotspots(report.lines)
+        ),
+    )
+
+
+def _source_line(line: LineCounters) -> SourceLine:
+    return SourceLine(
+        file=Path(line.file).name, **{name: getattr(line, name) for name in SourceLine.model_fields if name != "file"}
     )
 
 

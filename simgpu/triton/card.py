@@ -43,6 +43,8 @@ class TritonCard:
     options
         How launches run. With checks, tensors of host memory are copied to the card for each launch, so that an
         access beside them is seen; without checks kernels work on host memory in place.
+    host_tensors
+        Whether launches take tensors of host memory at all; a real card does not.
 
     Attributes
     ----------
@@ -53,11 +55,17 @@ class TritonCard:
     """
 
     def __init__(
-        self, spec: DeviceSpec, memory: DeviceMemory | None = None, options: LaunchOptions | None = None
+        self,
+        spec: DeviceSpec,
+        memory: DeviceMemory | None = None,
+        options: LaunchOptions | None = None,
+        *,
+        host_tensors: bool = True,
     ) -> None:
         self.spec = spec
         self.memory = memory or card_memory(spec)
         self.options = options or LaunchOptions()
+        self.host_tensors = host_tensors
         self.launches: deque[LaunchReport] = deque(maxlen=_KEPT_LAUNCHES)
         self.modelled_us = 0.0
 

@@ -99,7 +99,7 @@ class Launcher:
         self, card: TritonCard, function: LoadedKernel, grid: tuple[int, int, int], values: Sequence[Any]
     ) -> None:
         metadata = self._metadata
-        staging = Staging(card.memory, in_place=not card.copies)
+        staging = Staging(card.memory, in_place=not card.copies, host_tensors=card.host_tensors)
         try:
             encoded = [
                 encode(one, partial(staging.address, label=name))
@@ -207,8 +207,8 @@ class SimulatedDriver(DriverBase):  # type: ignore[misc] # Triton is untyped
         return self.card.spec.compute_capability
 
     def get_active_torch_device(self) -> torch.device:
-        """Return where tensors live: host memory."""
-        return torch.device("cpu")
+        """Return where tensors live: host memory, unless the card takes none of it."""
+        return torch.device("cpu") if self.card.host_tensors else torch.device("cuda", 0)
 
     def get_device_interface(self) -> DeviceInterface:
         """Return what stands in for `torch.cuda`."""
@@ -239,7 +239,7 @@ class SimulatedDriver(DriverBase):  # type: ignore[misc] # Triton is untyped
 
 @contextmanager
 def install(
-    device: str = "h100", *, memory: DeviceMemory | None = None, options: LaunchOptions | None = None
+    device: str | TritonCard = "h100", *, memory: DeviceMemory | None = None, options: LaunchOptions | None = None
 ) -> Iterator[TritonCard]:
     """Make a simulated card the one that Triton uses, for as long as the context lasts.
 
@@ -249,16 +249,16 @@ def install(
     Parameters
     ----------
     device
-        One of `known_devices()`.
+        One of `known_devices()`, or a card.
     memory, options
-        As for `TritonCard`.
+        As for `TritonCard`; a card has its own.
 
     Raises
     ------
     UnknownDeviceError
         No such card.
     """
-    card = TritonCard(device_spec(device), memory, options)
+    card = device if isinstance(device, TritonCard) else TritonCard(device_spec(device), memory, options)
     config, runtime = triton.runtime.driver, knobs.runtime
     hook, bench = runtime.add_stages_inspection_hook, triton.testing.do_bench
     before = config._active  # noqa: SLF001 - the property would make Triton look for a GPU

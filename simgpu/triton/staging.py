@@ -7,7 +7,7 @@ import mmap
 from dataclasses import dataclass
 from typing import Protocol
 
-from simgpu import DeviceMemory
+from simgpu import DeviceMemory, LaunchRefusedError
 
 _PAGE = mmap.PAGESIZE
 _VECTOR = 16
@@ -56,19 +56,32 @@ class Staging:
         The card's memory.
     in_place
         Copy nothing: the kernel works on host memory.
+    host_tensors
+        Whether tensors of host memory are taken.
     """
 
-    def __init__(self, memory: DeviceMemory, *, in_place: bool = False) -> None:
+    def __init__(self, memory: DeviceMemory, *, in_place: bool = False, host_tensors: bool = True) -> None:
         self._memory = memory
         self._in_place = in_place
+        self._host_tensors = host_tensors
         self._copies: dict[int, _Copy] = {}
 
     def address(self, tensor: HostTensor | int | None, label: str) -> int:
-        """Return the card's address of a tensor's data; integers are addresses already, None is the null pointer."""
+        """Return the card's address of a tensor's data; integers are addresses already, None is the null pointer.
+
+        Raises
+        ------
+        LaunchRefusedError
+            The tensor lies in host memory, and such are not taken.
+        """
         if tensor is None or isinstance(tensor, int):
             return tensor or 0
         pointer = tensor.data_ptr()
-        if pointer == 0 or self._in_place or self._on_card(pointer):
+        if pointer == 0 or self._on_card(pointer):
+            return pointer
+        if not self._host_tensors:
+            raise LaunchRefusedError("cudaErrorInvalidValue", f"'{label}' is a tensor of host memory, not of the card")
+        if self._in_place:
             return pointer
         storage = tensor.untyped_storage()
         copy = self._copies.get(storage.data_ptr())

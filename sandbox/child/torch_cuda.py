@@ -1,0 +1,201 @@
+"""What `torch.cuda` and `torch.tensor` mean in the process of a Python candidate on a simulated card.
+
+PyTorch's CPU build has no CUDA functions; these stand in for the ones that host code of kernels uses. There is one
+card and one stream, work has ended when its launch returns, and events read the card's modelled clock.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+import torch
+
+from simgpu import DeviceMemory, UnsupportedError
+from simgpu.specs import WARP_SIZE, DeviceSpec
+
+Clock = Callable[[], float]
+"""Microseconds of modelled time so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProperties:
+    """A card's figures under PyTorch's names."""
+
+    name: str
+    major: int
+    minor: int
+    total_memory: int
+    multi_processor_count: int
+    max_threads_per_multi_processor: int
+    max_threads_per_block: int
+    regs_per_multiprocessor: int
+    shared_memory_per_block: int
+    shared_memory_per_block_optin: int
+    shared_memory_per_multiprocessor: int
+    L2_cache_size: int
+    warp_size: int
+    clock_rate: int
+    memory_clock_rate: int
+    memory_bus_width: int
+
+    @classmethod
+    def of(cls, spec: DeviceSpec) -> DeviceProperties:
+        """Rename a card's figures."""
+        major, minor = spec.compute_capability
+        return cls(
+            name=spec.title,
+            major=major,
+            minor=minor,
+            total_memory=spec.memory_bytes,
+            multi_processor_count=spec.sms,
+            max_threads_per_multi_processor=spec.max_threads_per_sm,
+            max_threads_per_block=spec.max_threads_per_block,
+            regs_per_multiprocessor=spec.registers_per_sm,
+            shared_memory_per_block=spec.shared_per_block,
+            shared_memory_per_block_optin=spec.shared_per_block_optin,
+            shared_memory_per_multiprocessor=spec.shared_per_sm,
+            L2_cache_size=spec.l2_bytes,
+            warp_size=WARP_SIZE,
+            clock_rate=spec.boost_mhz * 1000,
+            memory_clock_rate=spec.memory_mhz * 1000,
+            memory_bus_width=spec.memory_bus_bits,
+        )
+
+
+class Stream:
+    """A stream; all streams of the card are one, so waiting is done."""
+
+    cuda_stream = 0
+    device = torch.device("cuda", 0)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        """Do nothing: work has ended when its launch returns."""
+
+    def wait_stream(self, _stream: object) -> None:
+        """Do nothing: streams run in the order of their launches."""
+
+    def wait_event(self, _event: object) -> None:
+        """Do nothing: an event that was recorded has passed."""
+
+    def query(self) -> bool:
+        """Return True: all work has ended."""
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) -> None:
+    """Make `torch.cuda` and `device="cuda"` mean a simulated card, for the rest of this process.
+
+    Parameters
+    ----------
+    spec, memory
+        The card.
+    clock
+        What events read.
+    guard
+        The compiled device guard (see `native/cuda_guard.cpp`).
+    """
+    ctypes.CDLL(str(guard))
+    cuda = torch.cuda
+    properties = DeviceProperties.of(spec)
+    default = Stream()
+
+    class Event:
+        """A point on the card's modelled clock."""
+
+        def __init__(self, *_: object, **__: object) -> None:
+            self._at = 0.0
+
+        def record(self, _stream: object = None) -> None:
+            self._at = clock()
+
+        def elapsed_time(self, end: Event) -> float:
+            return (end._at - self._at) / 1e3
+
+        def synchronize(self) -> None:
+            pass
+
+        def wait(self, _stream: object = None) -> None:
+            pass
+
+        def query(self) -> bool:
+            return True
+
+    cuda._lazy_init = _nothing  # noqa: SLF001 - tensors of the card need no driver
+    for name in ("init", "synchronize", "empty_cache", "set_device", "manual_seed", "manual_seed_all"):
+        setattr(cuda, name, _nothing)
+    cuda.reset_peak_memory_stats = _nothing
+    cuda.is_available = cuda.is_initialized = cuda.is_bf16_supported = lambda *_, **__: True
+    cuda.device_count = lambda: 1
+    cuda.current_device = lambda: 0
+    cuda.current_stream = cuda.default_stream = lambda *_, **__: default
+    cuda.get_device_properties = lambda *_, **__: properties
+    cuda.get_device_capability = lambda *_, **__: spec.compute_capability
+    cuda.get_device_name = lambda *_, **__: spec.title
+    cuda.mem_get_info = lambda *_, **__: (memory.capacity - memory.used, memory.capacity)
+    cuda.memory_allocated = cuda.max_memory_allocated = lambda *_, **__: memory.used
+    cuda.Stream, cuda.Event = Stream, Event
+    cuda.device = cuda.stream = cuda.device_of = _no_switch
+    cuda.CUDAGraph = cuda.graph = cuda.make_graphed_callables = _unsupported("CUDA graphs of PyTorch")
+    torch.compile = _unsupported("torch.compile")
+    for name in ("tensor", "as_tensor"):
+        setattr(torch, name, _made_on_host(getattr(torch, name)))
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Accept any arguments; there is nothing to do on one card with one stream."""
+
+
+@contextmanager
+def _no_switch(*_: object, **__: object) -> Iterator[None]:
+    """Enter the context of the only card, or of the only stream."""
+    yield
+
+
+def _unsupported(what: str) -> Callable[..., NoReturn]:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise UnsupportedError(f"{what}: not on a simulated card")
+
+    return refuse
+
+
+def _made_on_host(make: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """Return a constructor from values that fills a host tensor and copies it: the CPU build would copy by itself."""
+
+    @wraps(make)
+    def made(*args: Any, device: Any = None, **kwargs: Any) -> torch.Tensor:  # noqa: ANN401 - as PyTorch's own
+        if device is None or isinstance(args[0] if args else None, torch.Tensor):
+            tensor = make(*args, **kwargs)
+        else:
+            tensor = make(*args, device="cpu", **kwargs)
+        return tensor if device is None else tensor.to(device)
+
+    return made
+
+
+def as_tuple(value: object, entry: str) -> Sequence[torch.Tensor]:
+    """Return an entry's result as tensors.
+
+    Raises
+    ------
+    TypeError
+        It is something else than a tensor or a sequence of them.
+    """
+    values = (value,) if isinstance(value, torch.Tensor) else value
+    if not isinstance(values, tuple | list) or not values or not all(isinstance(one, torch.Tensor) for one in values):
+        raise TypeError(f"`{entry}` returned {type(value).__name__} where a tensor or a tuple of them is expected")
+    return values
