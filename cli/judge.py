@@ -11,13 +11,16 @@ from cli.loading import read_candidate, read_task
 from cli.output import emit_json, outcome, progress, results
 from cli.report import print_measurement, print_verdict
 from cli.schemas import BenchReport, BuildReport, VerifyReport
-from sandbox.values import BuildError
+from sandbox.values import BuildError, Language
 from tasks.values import Direction
 from verifier.values import Check
 
 TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, or a library slug.")]
 CandidateArgument = Annotated[
-    str, typer.Argument(help="A .cu file, a folder with one .cu and launch.toml, or RUN:NUMBER.")
+    str, typer.Argument(help="A .cu or .py file, a folder with one .cu and launch.toml, or RUN:NUMBER.")
+]
+LanguageOption = Annotated[
+    Language | None, typer.Option(help="What the candidate is written in; told from the file if left out.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="sim:h100, sim:a100, ..., cuda:0, or auto.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -28,6 +31,7 @@ def verify(
     candidate: CandidateArgument,
     *,
     device: DeviceOption = "auto",
+    language: LanguageOption = None,
     seed: Annotated[int | None, typer.Option(help="Replays a verdict; drawn and recorded if left out.")] = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -40,7 +44,7 @@ def verify(
 
     op = read_task(task)
     target = parse_device(device)
-    kernel = read_candidate(candidate, op.direction)
+    kernel = read_candidate(candidate, op.direction, language)
     with progress.status("building") as status:
 
         def show(check: Check) -> None:
@@ -56,7 +60,12 @@ def verify(
 
 
 def bench(
-    task: TaskArgument, candidate: CandidateArgument, *, device: DeviceOption = "auto", as_json: JsonOption = False
+    task: TaskArgument,
+    candidate: CandidateArgument,
+    *,
+    device: DeviceOption = "auto",
+    language: LanguageOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Time a candidate against eager PyTorch: measured on a GPU, modelled on a simulated one.
 
@@ -67,7 +76,7 @@ def bench(
 
     op = read_task(task)
     target = parse_device(device)
-    kernel = read_candidate(candidate, op.direction)
+    kernel = read_candidate(candidate, op.direction, language)
     with progress.status("timing"):
         measurement = bench_candidate(op, kernel, target, seed=secrets.randbits(63))
     if as_json:
@@ -82,12 +91,13 @@ def build(
     *,
     arch: Annotated[str, typer.Option(help="Real architecture to build for.")] = "sm_90",
     entry: Annotated[Direction, typer.Option(help="Host function that the candidate exports.")] = Direction.FORWARD,
+    language: LanguageOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Build a candidate and show its registers, spills and shared memory, or why it does not build."""
     from sandbox.build import build as build_candidate
 
-    kernel = read_candidate(candidate, entry)
+    kernel = read_candidate(candidate, entry, language)
     try:
         with progress.status("building"):
             built = build_candidate(kernel, arch)

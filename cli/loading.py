@@ -12,6 +12,8 @@ from tasks.errors import UserError
 from tasks.loading import load_task
 from tasks.values import Direction, Task
 
+_MODEL_NEW = re.compile(r"^\s*class\s+ModelNew\b", re.MULTILINE)
+_TRITON = re.compile(r"^\s*@(?:triton\.)?jit\b", re.MULTILINE)
 _ATTEMPT = re.compile(r"(?P<run>[A-Za-z0-9_-]+):(?P<number>\d+)")
 
 
@@ -36,31 +38,58 @@ def read_attempt(archive: Archive, name: str) -> AttemptRecord:
     return archive.attempt(match["run"], int(match["number"]))
 
 
-def read_candidate(name: str, direction: Direction) -> Candidate:
-    """Return the candidate in a `.cu` file, in a folder with `launch.toml`, or stored as `RUN:NUMBER`.
+def read_candidate(name: str, direction: Direction, language: Language | None = None) -> Candidate:
+    """Return the candidate in a `.cu` or `.py` file, in a folder with `launch.toml`, or stored as `RUN:NUMBER`.
+
+    Parameters
+    ----------
+    name
+        As typed.
+    direction
+        Names the entry.
+    language
+        What the candidate is written in; told from the file when None.
 
     Raises
     ------
     UserError
-        There is nothing of that name, or it is none of these.
+        There is nothing of that name, or it is none of these, or not in that language.
     """
     path = Path(name)
     if path.is_dir():
+        _expect(language, Language.RAW, path)
         return _raw_candidate(path)
     if path.is_file():
-        if path.suffix != ".cu":
-            raise UserError(f"{path} is no candidate: expected a .cu file, or a folder with one .cu and launch.toml")
-        return Candidate(
-            language=Language.CUDA,
-            files=(SourceFile(name=path.name, text=_read(path)),),
-            entry=direction.value,
-        )
+        text = _read(path)
+        told = _language_of(path, text)
+        if not (language and language.is_python and told.is_python):
+            _expect(language, told, path)
+        files = (SourceFile(name=path.name, text=text),)
+        return Candidate(language=language or told, files=files, entry=direction.value)
     if _ATTEMPT.fullmatch(name):
         candidate = read_attempt(Archive.open(), name).candidate
         if candidate is None:
             raise UserError(f"attempt {name} holds no kernel; `kernelwright kernels show {name}` says why")
         return candidate
-    raise UserError(f"there is no candidate '{name}': give a .cu file, a folder with launch.toml, or RUN:NUMBER")
+    raise UserError(f"there is no candidate '{name}': give a .cu or .py file, a folder with launch.toml, or RUN:NUMBER")
+
+
+def _language_of(path: Path, text: str) -> Language:
+    """Tell the language of a file by its name and content."""
+    if path.suffix == ".cu":
+        return Language.CUDA
+    if path.suffix == ".py" and _MODEL_NEW.search(text):
+        return Language.MODELNEW
+    if path.suffix == ".py" and _TRITON.search(text):
+        return Language.TRITON
+    if path.suffix == ".py":
+        raise UserError(f"{path} is no candidate: a .py file defines `class ModelNew` or functions with @triton.jit")
+    raise UserError(f"{path} is no candidate: expected a .cu or .py file, or a folder with one .cu and launch.toml")
+
+
+def _expect(language: Language | None, told: Language, path: Path) -> None:
+    if language not in {None, told}:
+        raise UserError(f"{path} is written in {told}, not in {language}")
 
 
 def _raw_candidate(folder: Path) -> Candidate:

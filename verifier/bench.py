@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 
+from sandbox.evidence import HostOpKind
 from sandbox.values import Candidate, Device, DeviceKind, Execution, ExitState, Limits, Tensor
 from simgpu.cost import COST_MODEL_VERSION, floor_us, roofline_us
 from simgpu.specs import DeviceSpec, device_spec
@@ -105,6 +106,9 @@ def _timing(
 def _modelled_us(execution: Execution, workload: Workload) -> float:
     if execution.state is not ExitState.OK:
         raise CandidateError(f"{execution.state} at {workload.name}: {execution.message}")
+    foreign = next((op for op in execution.host_ops if op.kind is not HostOpKind.MOVEMENT), None)
+    if foreign is not None:
+        raise CandidateError(f"PyTorch ran `{foreign.name}` at {workload.name} (line {foreign.line}): no kernel's work")
     if len(execution.samples_us) != 1 or execution.samples_us[0] <= 0:
         raise CandidateError(f"no kernel was launched at {workload.name}, so there is nothing to time")
     return execution.samples_us[0]

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from sandbox.evidence import HostOpKind
 from sandbox.values import Execution, ExitState, Launch, Tensor
 from tasks.values import Visibility
 from verifier.draws import Draw
@@ -48,6 +49,8 @@ def judge(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> I
     yield _form(draw, execution)
     yield _arguments_untouched(draw, execution)
     yield _launched(draw, execution, kernels)
+    if execution.host_ops:
+        yield _host_code(draw, execution)
     yield values(draw, execution)
     yield _stored(draw, execution, kernels)
 
@@ -122,6 +125,19 @@ def _launched(draw: Draw, execution: Execution, kernels: frozenset[str] | None) 
         detail = "no kernel of the candidate was launched, so something else made the outputs"
         return check(draw, "launches", Status.CHEATING, detail)
     return check(draw, "launches", None, f"{len(own)}: " + ", ".join(dict.fromkeys(launch.kernel for launch in own)))
+
+
+def _host_code(draw: Draw, execution: Execution) -> Check:
+    """Check that PyTorch computed nothing in the candidate's Python: that would be work that no kernel did."""
+    foreign = [op for op in execution.host_ops if op.kind is not HostOpKind.MOVEMENT]
+    if not foreign:
+        moved = sum(op.nbytes for op in execution.host_ops)
+        return check(draw, "host code", None, f"PyTorch copied {moved} bytes and computed nothing")
+    first = foreign[0]
+    place = f" (line {first.line})" if first.line else ""
+    did = "computed" if first.kind is HostOpKind.COMPUTE else "brought a tensor to the host by"
+    detail = f"PyTorch {did} `{first.name}`{place}, so the work is not the candidate's own kernel's"
+    return check(draw, "host code", Status.CHEATING, detail)
 
 
 def _stored(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:

@@ -142,7 +142,7 @@ class Verification:
 
     def _run(self, build: Build, reference: ReferenceRunner) -> None:
         told = self._device.kind is DeviceKind.SIM
-        kernels = frozenset(kernel.kernel for kernel in build.kernels) if told else None
+        kernels = frozenset((*(kernel.kernel for kernel in build.kernels), *build.jit)) if told else None
         with self._laboratory.candidate(build, self._device, self._limits) as candidate:
             self._isolation = candidate.isolation
             bench = _Bench(reference, candidate, kernels)
