@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.panel import Panel
 from rich.syntax import Syntax
@@ -108,9 +108,10 @@ def _passed_table(verdict: Verdict) -> Table:
 def print_measurement(measurement: Measurement) -> None:
     """Print a measurement, one row per bench workload, labelled with its basis."""
     table = Table(title=f"{measurement.basis.value} on {measurement.device}", title_justify="left")
+    # The title says how the times were found: a narrow terminal needs the room for the workloads' names.
     for heading in (
         "workload",
-        f"{measurement.basis.value} µs",
+        "µs",
         "eager µs",
         "× eager",
         "floor µs",
@@ -130,6 +131,17 @@ def print_measurement(measurement: Measurement) -> None:
             limiters,
         )
     results.print(table)
+    for told in dict.fromkeys(_hotspots(measurement)):
+        results.print(told, markup=False)
     interval = measurement.speedup_interval
     spread = f", 95% interval {interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
     results.print(f"{measurement.speedup:.2f} × {measurement.baseline} ({measurement.basis.value}{spread})")
+
+
+def _hotspots(measurement: Measurement) -> Iterator[str]:
+    """Say on which source lines the launches lose most."""
+    for timing in measurement.timings:
+        for launch in timing.launches:
+            for spot in launch.hotspots:
+                kind = spot.kind.replace("_", " ")
+                yield f"{timing.workload}: {kind} at {spot.file}:{spot.line} ({launch.kernel}): {spot.message}"

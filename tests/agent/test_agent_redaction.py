@@ -5,6 +5,7 @@ from __future__ import annotations
 from agent.feedback import feedback_for
 from agent.redaction import public_measurement, public_task, public_verdict
 from agent.values import Parent
+from sandbox.source_lines import Hotspot
 from sandbox.values import Basis, Diagnostic, Launch
 from tests.agent.samples import candidate, sample_task
 from verifier.values import Check, Evidence, EvidenceTier, Measurement, Status, Verdict, WorkloadTiming
@@ -78,6 +79,7 @@ def timing(workload: str) -> WorkloadTiming:
         microseconds=4.0,
         counters={"sectors": 131072.0, "occupancy": 0.5},
         limiter="dram",
+        hotspots=(Hotspot(kind="bank_conflicts", file="kernel.cu", line=7, message="31.0 extra passes"),),
     )
     return WorkloadTiming(
         workload=workload,
@@ -134,6 +136,7 @@ def test_feedback_on_a_pass_tells_time_and_limit():
         "bench-0: 4.00 us; eager 8.00 us; physical floor 1.00 us (25% reached)",
         "- `k` grid 16x1x1, block 256x1x1, 4.00 us, bound by dram",
         "  counted: sectors 131,072; occupancy 0.5",
+        "  kernel.cu:7: bank conflicts: 31.0 extra passes",
     ]
 
 

@@ -114,6 +114,10 @@ def test_a_modelled_time_has_one_sample_and_counters(softmax_build, settings):
     assert launch.microseconds is not None
     assert sample >= launch.microseconds > 0
     assert launch.limiter
+    assert {line.file for line in launch.lines} == {"kernel.cu"}
+    assert sum(line.global_sectors for line in launch.lines) == pytest.approx(
+        launch.counters["global_load_sectors"] + launch.counters["global_store_sectors"], rel=0.02
+    )
     # A sample of the blocks says the same of the whole grid as all of them do, where they are alike.
     for name in ("global_load_sectors", "instructions.shuffle", "unique_read_bytes"):
         assert launch.counters[name] == pytest.approx(counted.launches[0].counters[name], rel=0.02)
