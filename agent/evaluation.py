@@ -41,6 +41,10 @@ class LocalEvaluator:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
+    def prepare(self, task: Task) -> None:
+        """Start the reference's process, which loads PyTorch; see `Evaluator.prepare`."""
+        self._laboratory.prepare(task)
+
     def evaluate(self, task: Task, candidate: Candidate, device: str, seed: int) -> Outcome:
         """Verify, then time what passed; see `Evaluator.evaluate`."""
         target = parse_device(device)

@@ -31,6 +31,9 @@ class ScriptedEvaluator:
         """Hash of each candidate judged, in the order of the calls."""
         self._before = before
 
+    def prepare(self, task: Task) -> None:
+        """Begin nothing: judging takes no time here."""
+
     def evaluate(self, task: Task, candidate: Candidate, device: str, seed: int) -> Outcome:
         """Return what the source's directive says; see `Evaluator.evaluate`."""
         if self._before is not None:

@@ -137,6 +137,7 @@ class Search:
         if not self.journal.begin():
             return self.journal.run
         try:
+            self.evaluator.prepare(self.config.task)
             for generation in range(self.config.generations + 1):
                 self._generation(generation)
         except LimitReachedError as reached:

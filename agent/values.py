@@ -81,6 +81,9 @@ class Outcome(Value):
 class Evaluator(Protocol):
     """Anything that judges a candidate; called from several threads at once."""
 
+    def prepare(self, task: Task) -> None:
+        """Begin what the task's first evaluation will wait for, and return at once; the proposer works meanwhile."""
+
     def evaluate(self, task: Task, candidate: Candidate, device: str, seed: int) -> Outcome:
         """Verify a candidate and, when it passed, time it.
 

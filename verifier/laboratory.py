@@ -55,6 +55,9 @@ class CandidateRunner(Protocol):
 class Laboratory(Protocol):
     """Builds candidates and opens runners."""
 
+    def prepare(self, task: Task) -> None:
+        """Start the process that the task's reference will need, without waiting for it."""
+
     def build(self, candidate: Candidate, device: Device) -> Build:
         """Return the built candidate; BuildError when it does not build."""
 

@@ -34,6 +34,13 @@ class SandboxLaboratory:
     def __exit__(self, *_: object) -> None:
         self._opened.close()
 
+    def prepare(self, task: Task) -> None:
+        """Start a reference's child, unless one is there: it loads PyTorch while the caller does other work."""
+        idle = self._idle[task.content_hash, None]
+        with self._lock:
+            if not idle:
+                idle.append(self._opened.enter_context(open_reference(task)))
+
     def build(self, candidate: Candidate, device: Device) -> Build:
         """Build, or take the build from the cache; BuildError when the candidate does not build."""
         return build(candidate, device.arch)

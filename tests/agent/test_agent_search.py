@@ -127,6 +127,10 @@ class Flaky:
     def __init__(self, failures: int) -> None:
         self.failures = failures
         self.inner = ScriptedEvaluator()
+        self.prepared = []
+
+    def prepare(self, task):
+        self.prepared.append(task)
 
     def evaluate(self, task, candidate, device, seed):
         if self.failures > 0:
@@ -137,8 +141,10 @@ class Flaky:
 
 def test_a_failing_machine_is_tried_again_and_never_scored(archive: Archive, settings: AgentSettings):
     one = settings.model_copy(update={"evaluations": 1, "evaluation_retries": 2})
-    run = search(archive, one, evaluator=Flaky(2))
+    flaky = Flaky(2)
+    run = search(archive, one, evaluator=flaky)
     assert run.state is RunState.FINISHED
+    assert flaky.prepared == [run.config.task]
     notes = [event.text for event in archive.events(run.id) if event.kind == "note"]
     assert notes.count("attempt 0 was evaluated again: the disk is full") == 2
 

@@ -44,14 +44,14 @@ def _shape(archive, run_id):
     ]
 
 
-def _stopped_after_outcomes(outcomes, how):
-    """Start a run, send its process a signal once so many attempts have a verdict, and return its identifier."""
+def _stopped_after_outcomes(outcomes, how, *arguments, run_id=None):
+    """Work on a run, send the process a signal once so many attempts have a verdict, and return the run's identifier."""
     archive = Archive.open()
     before = {run.id for run in archive.runs(100)}
     # A shell starts background jobs with Ctrl-C ignored, which children inherit; a person's terminal does not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "optimize", *ARGUMENTS],
+        [sys.executable, "-m", "cli.main", "optimize", *arguments],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -60,10 +60,11 @@ def _stopped_after_outcomes(outcomes, how):
     try:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            runs = [run for run in archive.runs(100) if run.id not in before]
-            if runs and sum(a.verdict is not None for a in archive.attempts(runs[0].id)) >= outcomes:
+            new = [run.id for run in archive.runs(100) if run.id not in before]
+            run_id = run_id or (new[0] if new else None)
+            if run_id and sum(a.verdict is not None for a in archive.attempts(run_id)) >= outcomes:
                 break
-            assert process.poll() is None, "the run ended before it could be killed"
+            assert process.poll() is None, "the run ended before it could be stopped"
             time.sleep(0.05)
         else:
             pytest.fail("the run made no progress")
@@ -74,9 +75,9 @@ def _stopped_after_outcomes(outcomes, how):
         process.wait()
     if how is signal.SIGINT:
         assert process.returncode == 130
-        assert f"optimize --resume {runs[0].id}" in " ".join(said.split())
+        assert f"optimize --resume {run_id}" in " ".join(said.split())
         assert "Traceback" not in said
-    return runs[0].id
+    return run_id
 
 
 @pytest.mark.slow
@@ -86,8 +87,10 @@ def test_kill_and_resume_equals_an_undisturbed_run(kernelwright):
     archive = Archive.open()
     expected = _shape(archive, undisturbed.json()["run"]["id"])
     assert len(expected) >= 3
-    for outcomes, how in ((0, signal.SIGKILL), (1, signal.SIGINT), (2, signal.SIGKILL)):
-        run_id = _stopped_after_outcomes(outcomes, how)
-        resumed = kernelwright("optimize", "--resume", run_id, "--json")
-        assert resumed.code == 0, resumed.err
-        assert _shape(archive, run_id) == expected
+    # Killed before the first verdict; taken up and interrupted after one; taken up and killed after two; taken up.
+    run_id = _stopped_after_outcomes(0, signal.SIGKILL, *ARGUMENTS)
+    _stopped_after_outcomes(1, signal.SIGINT, "--resume", run_id, run_id=run_id)
+    _stopped_after_outcomes(2, signal.SIGKILL, "--resume", run_id, run_id=run_id)
+    resumed = kernelwright("optimize", "--resume", run_id, "--json")
+    assert resumed.code == 0, resumed.err
+    assert _shape(archive, run_id) == expected

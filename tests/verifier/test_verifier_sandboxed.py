@@ -15,3 +15,15 @@ def test_a_reference_serves_the_next_verdict_of_its_task_whatever_became_of_the_
             assert other not in {first, at_once}
         with laboratory.reference(relu, None) as again:
             assert again is failed
+
+
+def test_a_prepared_reference_is_the_one_that_serves():
+    relu = library_task("relu")
+    with SandboxLaboratory() as laboratory:
+        laboratory.prepare(relu)
+        laboratory.prepare(relu)
+        with laboratory.reference(relu, None) as first, laboratory.reference(relu, None) as second:
+            assert first is not second
+        laboratory.prepare(relu)
+        with laboratory.reference(relu, None) as again:
+            assert again in {first, second}
