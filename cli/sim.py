@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import progress
 from sandbox.values import DeviceKind
 from tasks.errors import UserError
+
+if TYPE_CHECKING:
+    from simgpu.report import LaunchReport
 
 app = typer.Typer(help="Run whole CUDA programs on the simulated GPU.", no_args_is_help=True)
 
@@ -25,11 +28,25 @@ def run(
     arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments, after --.")] = None,
     *,
     device: Annotated[str, typer.Option(help="sim:h100, sim:a100, ...")] = "sim:h100",
+    source: Annotated[
+        list[Path] | None, typer.Option(help="A further .cu or .cpp file of the program; may be repeated.")
+    ] = None,
+    include: Annotated[
+        list[Path] | None, typer.Option("--include", "-I", help="A further folder for headers; may be repeated.")
+    ] = None,
+    nvcc_flag: Annotated[
+        list[str] | None,
+        typer.Option(help="A further flag for nvcc, as --nvcc-flag=-DSIZE=64; may be repeated."),
+    ] = None,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="Count each kernel's work by source line; shown on standard error.")
+    ] = False,
 ) -> int:
     """Compile a CUDA program, run it on the simulated GPU, and leave with the program's exit code.
 
     The program runs with your own rights, as if you had started it yourself.
     """
+    from cli.counters import counter_tables
     from sandbox.build import compile_program
     from sandbox.devices import parse_device
     from simgpu.program import run_program
@@ -41,5 +58,14 @@ def run(
     if target.kind is not DeviceKind.SIM:
         raise UserError(f"{target.name} is no simulated device: give sim:h100 or another sim device")
     with progress.status(f"compiling {program}"):
-        library = compile_program(program, target.arch)
-    return run_program(library, device_spec(target.model), [str(program), *(arguments or [])])
+        library = compile_program([program, *(source or [])], target.arch, include=include or (), flags=nvcc_flag or ())
+    counted: list[LaunchReport] = []
+    code = run_program(
+        library,
+        device_spec(target.model),
+        [str(program), *(arguments or [])],
+        on_launch=counted.append if counters else None,
+    )
+    for shown in counter_tables(counted):
+        progress.print(shown)
+    return code

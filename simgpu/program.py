@@ -3,7 +3,7 @@
 The program is a shared object with a `main`, built by `nvcc -shared -Xcompiler -fPIC -cudart shared -lineinfo
 -no-compress`. It runs in a process of its own (`python -m simgpu.program`), because it may call `exit`, change global
 state or crash. That process tells its parent over a pipe what an exit code cannot: that the simulator lacks something,
-so that the program's own verdict is worth nothing.
+so that the program's own verdict is worth nothing; and, where they are asked for, the counters of each launch.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TextIO
+
+from pydantic import TypeAdapter
 
 from simgpu import DeviceMemory, LaunchOptions
 from simgpu.cudart import StandInRuntime
 from simgpu.errors import PtxSyntaxError, SimgpuError, UnsupportedError
+from simgpu.report import LaunchReport
 from simgpu.specs import DeviceSpec
 
 _SIGNAL_BASE = 128
@@ -32,17 +36,22 @@ class ProgramError(SimgpuError):
     """The program could not be run: it does not load, or the simulator itself failed."""
 
 
-class _TroubleKind(StrEnum):
+class _NewsKind(StrEnum):
     UNSUPPORTED = "unsupported"
     FAILED = "failed"
+    LAUNCH = "launch"
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
+class _News:
     """One line on the pipe."""
 
-    kind: _TroubleKind
+    kind: _NewsKind
     message: str
+    """What is wrong, or a launch's report as JSON."""
+
+
+_REPORTS = TypeAdapter(LaunchReport)
 
 
 def card_memory(spec: DeviceSpec) -> DeviceMemory:
@@ -51,7 +60,9 @@ def card_memory(spec: DeviceSpec) -> DeviceMemory:
     return DeviceMemory(min(spec.memory_bytes, machine // 2))
 
 
-def run_program(library: Path, spec: DeviceSpec, args: Sequence[str]) -> int:
+def run_program(
+    library: Path, spec: DeviceSpec, args: Sequence[str], *, on_launch: Callable[[LaunchReport], None] | None = None
+) -> int:
     """Run a program's `main` and return its exit code; 128 + n when signal n killed it.
 
     Standard input, output and error are this process's. Faults that the card sees are logged to standard error as
@@ -65,6 +76,9 @@ def run_program(library: Path, spec: DeviceSpec, args: Sequence[str]) -> int:
         Card to run on.
     args
         What `main` gets as `argv`: the program's name, then its arguments.
+    on_launch
+        Given the report of each launch while the program runs, counters and modelled time included; counting slows
+        the program, so it is done only where this is given.
 
     Raises
     ------
@@ -74,16 +88,26 @@ def run_program(library: Path, spec: DeviceSpec, args: Sequence[str]) -> int:
         The program does not load, or the simulator failed.
     """
     reading, writing = os.pipe()
-    command = [sys.executable, "-m", "simgpu.program", str(writing), spec.model_dump_json(), str(library), *args]
+    counting = "plain" if on_launch is None else "count"
+    command = [
+        *(sys.executable, "-m", "simgpu.program", str(writing), counting, spec.model_dump_json(), str(library)),
+        *args,
+    ]
     try:
         child = subprocess.Popen(command, pass_fds=[writing])
     finally:
         os.close(writing)
+    troubles = []
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        troubles = [_Trouble(**json.loads(line)) for line in pipe]
+        for line in pipe:
+            news = _News(**json.loads(line))
+            if news.kind == _NewsKind.LAUNCH and on_launch is not None:
+                on_launch(_REPORTS.validate_json(news.message))
+            else:
+                troubles.append(news)
     code = child.wait()
     for trouble in troubles:
-        if trouble.kind == _TroubleKind.UNSUPPORTED:
+        if trouble.kind == _NewsKind.UNSUPPORTED:
             raise UnsupportedError(trouble.message)
         raise ProgramError(trouble.message)
     return code if code >= 0 else _SIGNAL_BASE - code
@@ -105,22 +129,34 @@ def _print_as_the_program(text: str) -> None:
     c.fwrite(data, ctypes.c_size_t(1), ctypes.c_size_t(len(data)), ctypes.c_void_p.in_dll(c, "stdout"))
 
 
-def _run_here(pipe: int, spec: DeviceSpec, library: Path, args: Sequence[str]) -> int:
-    """Run the program in this process; troubles go to the pipe at once, since the program may never return."""
+def _run_here(pipe: TextIO, spec: DeviceSpec, library: Path, args: Sequence[str], *, count: bool) -> int:
+    """Run the program in this process; news goes to the pipe at once, since the program may never return."""
 
-    def tell(error: BaseException) -> None:
+    def tell(kind: _NewsKind, message: str) -> None:
+        pipe.write(json.dumps(asdict(_News(kind, message))) + "\n")
+        pipe.flush()
+
+    def tell_trouble(error: BaseException) -> None:
         unsupported = isinstance(error, UnsupportedError | PtxSyntaxError)
-        trouble = _Trouble(_TroubleKind.UNSUPPORTED if unsupported else _TroubleKind.FAILED, str(error) or repr(error))
-        os.write(pipe, json.dumps(asdict(trouble)).encode() + b"\n")
+        tell(_NewsKind.UNSUPPORTED if unsupported else _NewsKind.FAILED, str(error) or repr(error))
+
+    def tell_launch(report: LaunchReport) -> None:
+        tell(_NewsKind.LAUNCH, _REPORTS.dump_json(replace(report, printed="")).decode())
 
     runtime = StandInRuntime(
-        spec, card_memory(spec), LaunchOptions(), count_when_timed=True, on_trouble=tell, on_print=_print_as_the_program
+        spec,
+        card_memory(spec),
+        LaunchOptions(counters=count),
+        count_when_timed=True,
+        on_trouble=tell_trouble,
+        on_print=_print_as_the_program,
+        on_launch=tell_launch if count else None,
     )
     try:
         runtime.install()
         return _call_main(library, args)
     except (SimgpuError, OSError) as error:
-        tell(error)
+        tell_trouble(error)
         return 1
     finally:
         runtime.close()
@@ -128,6 +164,13 @@ def _run_here(pipe: int, spec: DeviceSpec, library: Path, args: Sequence[str]) -
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="simgpu: %(message)s")
-    _, descriptor, card, program_library, *program_args = sys.argv
-    code = _run_here(int(descriptor), DeviceSpec.model_validate_json(card), Path(program_library), program_args)
+    _, descriptor, counting, card, program_library, *program_args = sys.argv
+    with os.fdopen(int(descriptor), "w", encoding="utf-8") as news:
+        code = _run_here(
+            news,
+            DeviceSpec.model_validate_json(card),
+            Path(program_library),
+            program_args,
+            count=counting == "count",
+        )
     sys.exit(code & 0xFF)

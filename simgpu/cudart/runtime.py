@@ -56,10 +56,13 @@ class StandInRuntime:
         Turn counters on, whatever `options` say, once the program has an event that measures time: counting slows a
         run, and only such a program sees modelled times.
     on_trouble
-        Told at once of what the simulator lacks and of its own failures: a program may never return to its caller.
+        Told at once of what the simulator lacks and of its own failures, which are logged otherwise: a program may
+        never return to its caller.
     on_print
         Given what kernels printed, when the program synchronises or launches again; by default it is only kept in the
         launch reports. As on a card, what is still pending when the program ends is lost.
+    on_launch
+        Given the report of each launch when it has run.
 
     Attributes
     ----------
@@ -83,6 +86,7 @@ class StandInRuntime:
         count_when_timed: bool = False,
         on_trouble: Callable[[BaseException], None] | None = None,
         on_print: Callable[[str], None] | None = None,
+        on_launch: Callable[[LaunchReport], None] | None = None,
     ) -> None:
         self.spec = spec
         self.options = options
@@ -100,6 +104,7 @@ class StandInRuntime:
         self._failure: BaseException | None = None
         self._on_trouble = on_trouble
         self._on_print = on_print
+        self._on_launch = on_launch
         self._printed = ""
         self._registered = RegisteredMemory(memory)
         self._count_when_timed = count_when_timed
@@ -251,7 +256,10 @@ class StandInRuntime:
         self._registered.to_host()
         self._printed += report.printed
         modelled = self._model(loaded, report)
-        self.launches.append(replace(report, modelled=modelled))
+        report = replace(report, modelled=modelled)
+        self.launches.append(report)
+        if self._on_launch is not None:
+            self._on_launch(report)
         self._timeline.run(request.stream, modelled.microseconds if modelled else self.spec.launch_overhead_us)
         self._raise_fault(report)
 
@@ -325,9 +333,10 @@ class StandInRuntime:
             case OutOfDeviceMemoryError():
                 self.refusals.append(str(error))
                 return CudaCode.MEMORY_ALLOCATION
-        _LOG.error("%s", error if str(error) else repr(error))
         if self._on_trouble is not None:
             self._on_trouble(error)
+        else:
+            _LOG.error("%s", error if str(error) else repr(error))
         if isinstance(error, UnsupportedError | PtxSyntaxError):
             self.missing.append(str(error))
             return CudaCode.NOT_SUPPORTED

@@ -40,9 +40,21 @@ def test_a_crash_gives_the_shells_exit_code(run):
     assert run("crash") == 128 + 11
 
 
-def test_a_program_that_needs_what_is_missing_has_no_verdict(run):
+def test_a_program_that_needs_what_is_missing_has_no_verdict(run, capfd):
     with pytest.raises(UnsupportedError, match="cudaMallocArray is not implemented"):
         run("array")
+    assert "cudaMallocArray" not in capfd.readouterr().err, "the caller says it, once"
+
+
+def test_launches_are_told_with_their_lines_when_asked_for(nvcc_library):
+    library = nvcc_library((PROGRAMS / "reduction.cu").read_text())
+    seen = []
+    assert run_program(library, H100, ["reduction"], on_launch=seen.append) == 0
+    (report,) = seen
+    assert report.kernel == "_Z3sumPKiiPy"
+    assert report.modelled.microseconds > H100.launch_overhead_us
+    assert sum(line.barriers for line in report.lines) == report.counters.barriers == 24 * 8 * 9
+    assert {line.line for line in report.lines if line.atomic_lanes} == {22, 23}
 
 
 def test_a_library_without_main_is_refused(nvcc_library):
