@@ -31,6 +31,10 @@ class Language(StrEnum):
         return self in {Language.TRITON, Language.MODELNEW}
 
 
+MODEL_CLASS = "ModelNew"
+"""Class that a `modelnew` candidate defines."""
+
+
 class SourceFile(Value):
     """One file of a candidate."""
 

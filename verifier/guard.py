@@ -16,8 +16,10 @@ from importlib import resources
 import tree_sitter_cuda
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
-from sandbox.values import Candidate, SourceFile
+from sandbox.values import MODEL_CLASS, Candidate, SourceFile
+from sandbox.values import Language as CandidateLanguage
 from tasks.values import Value
+from verifier.python_guard import embedded_sources, inspect_python
 from verifier.values import Evidence, EvidenceTier
 
 
@@ -52,7 +54,7 @@ _DEFINITIONS = "(function_definition declarator: (function_declarator declarator
 
 def inspect(candidate: Candidate) -> tuple[Evidence, ...]:
     """Return every finding in the candidate's sources, in the order of files and rules."""
-    return tuple(found for file in candidate.files if file.name.endswith(_SUFFIXES) for found in _inspect_file(file))
+    return tuple(found for file in candidate.files for found in _inspect(file, candidate))
 
 
 @cache
@@ -62,7 +64,20 @@ def rules() -> tuple[Rule, ...]:
     return tuple(Rule.model_validate(table) for table in tomllib.loads(text)["rule"])
 
 
-def _inspect_file(file: SourceFile) -> Iterator[Evidence]:
+def _inspect(file: SourceFile, candidate: Candidate) -> Iterator[Evidence]:
+    if file.name.endswith(_SUFFIXES):
+        yield from _inspect_cuda(file)
+    elif candidate.language.is_python:
+        yield from inspect_python(file.name, file.text, _entry(candidate))
+        for line, text in embedded_sources(file.text):
+            yield from _inspect_cuda(SourceFile(name=f"{file.name}:{line}", text=text))
+
+
+def _entry(candidate: Candidate) -> str:
+    return MODEL_CLASS if candidate.language is CandidateLanguage.MODELNEW else candidate.entry
+
+
+def _inspect_cuda(file: SourceFile) -> Iterator[Evidence]:
     tree = Parser(_language()).parse(file.text.encode())
     own = {_text(node) for node in QueryCursor(_definitions()).captures(tree.root_node).get("name", ())}
     for compiled in _compiled():
