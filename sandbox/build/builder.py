@@ -1,4 +1,4 @@
-"""The builds of every language behind one function, and whole programs beside them."""
+"""The builds of every language behind one function."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.build.cache import BuildCache, content_key
-from sandbox.build.compiler import FORMAT, Compiler, link_flags, nvcc_flags
+from sandbox.build.compiler import FORMAT, Compiler, nvcc_flags
 from sandbox.build.cuda import build_cuda, cuda_key
-from sandbox.build.diagnosis import build_error
 from sandbox.build.python_source import python_key, python_toolchain
 from sandbox.build.raw import build_raw, raw_key
 from sandbox.build.record import Artefacts, read_build, write_build
@@ -21,9 +20,7 @@ from sandbox.isolation import choose_isolation
 from sandbox.settings import SandboxSettings
 from sandbox.toolchain import find_toolchain
 from sandbox.values import Build, BuildError, BuildErrorKind, Candidate, Language, Limits
-from tasks.errors import UserError
 
-_PROGRAM = "program.so"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
@@ -42,7 +39,6 @@ _LANGUAGES = {
     Language.RAW: _Builder(raw_key, build_raw),
     Language.TRITON: _Builder(python_key, build_triton),
 }
-_HEADER_SUFFIXES = frozenset({".h", ".hpp", ".cuh", ".inl", ".cu", ".inc"})
 
 
 def build(
@@ -114,49 +110,6 @@ def _compile(candidate: Candidate, arch: str, compiler: Compiler, folder: Path) 
         **made.model_dump(),
     )
     write_build(folder, build_made)
-
-
-def compile_program(source: Path, arch: str, settings: SandboxSettings | None = None) -> Path:
-    """Compile a whole CUDA program into a shared object that exports its `main`.
-
-    Parameters
-    ----------
-    source
-        The `.cu` file; it may include headers from its own folder.
-    arch
-        Real architecture.
-
-    Raises
-    ------
-    BuildError
-        The program does not build.
-    UserError
-        There is no such file.
-    """
-    if not source.is_file():
-        raise UserError(f"{source} is not a file; name a CUDA source such as program.cu")
-    settings = settings or SandboxSettings.load()
-    compiler = _compiler(settings, None)
-    home = source.resolve().parent
-    sources = sorted(path for path in home.iterdir() if path.suffix in _HEADER_SUFFIXES and path.is_file())
-    key = content_key(
-        FORMAT,
-        "program",
-        source.name,
-        arch,
-        compiler.toolchain.identity,
-        *nvcc_flags(arch),
-        *(part for path in sources for part in (path.name, path.read_bytes())),
-    )
-
-    def fill(folder: Path) -> None:
-        tools = compiler.toolchain
-        command = [str(tools.nvcc), *nvcc_flags(arch), *link_flags(tools), "-I", str(home), str(source.resolve())]
-        finished = compiler.run([*command, "-o", _PROGRAM], folder, readable=(home,))
-        if finished.code != 0:
-            raise build_error(finished.output)
-
-    return BuildCache(settings.cache_dir).entry(key, fill).folder / _PROGRAM
 
 
 def _compiler(settings: SandboxSettings, limits: Limits | None) -> Compiler:

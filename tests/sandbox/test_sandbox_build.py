@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -197,19 +198,39 @@ def test_source_cannot_read_files_of_the_host(settings, tmp_path):
 
 
 def test_programs_build_with_headers_of_their_own_folder_and_follow_their_changes(settings, tmp_path):
-    program = tmp_path / "program.cu"
-    program.write_text('#include "size.h"\n__global__ void k() {}\nint main() { k<<<1, N>>>(); return 0; }\n')
-    (tmp_path / "size.h").write_text("#define N 1\n")
-    first = compile_program(program, "sm_90", settings)
+    program = tmp_path / "the program.cu"
+    program.write_text('#include "sizes/size.h"\n__global__ void k() {}\nint main() { k<<<1, N>>>(); return 0; }\n')
+    (tmp_path / "sizes").mkdir()
+    (tmp_path / "sizes" / "size.h").write_text("#define N 1\n")
+    first = compile_program([program], "sm_90", settings)
     assert first.is_file()
-    assert compile_program(program, "sm_90", settings) == first
-    (tmp_path / "size.h").write_text("#define N 2\n")
-    assert compile_program(program, "sm_90", settings) != first
+    (tmp_path / "unused.h").write_text("#define N 3\n")
+    assert compile_program([program], "sm_90", settings) == first
+    (tmp_path / "sizes" / "size.h").write_text("#define N 2\n")
+    assert compile_program([program], "sm_90", settings) != first
+
+
+def test_a_program_has_several_sources_folders_of_headers_and_flags(settings, tmp_path):
+    common = tmp_path / "common"
+    common.mkdir()
+    (common / "answer.h").write_text("int answer();\n")
+    (tmp_path / "answer.cpp").write_text('#include "answer.h"\nint answer() { return ANSWER; }\n')
+    program = tmp_path / "program.cu"
+    program.write_text('#include "answer.h"\nint main() { return answer(); }\n')
+    sources = [program, tmp_path / "answer.cpp"]
+    built = compile_program(sources, "sm_90", settings, include=[common], flags=["-DANSWER=42"])
+    assert ctypes.CDLL(str(built)).main() == 42
+    with pytest.raises(BuildError) as caught:
+        compile_program(sources, "sm_90", settings, flags=["-DANSWER=42"])
+    assert caught.value.kind is BuildErrorKind.MISSING_HEADER
+    assert "answer.h" in caught.value.summary
+    with pytest.raises(UserError, match="nowhere is not a folder"):
+        compile_program(sources, "sm_90", settings, include=[tmp_path / "nowhere"])
 
 
 def test_a_program_that_is_not_there_is_the_users_mistake(settings):
     with pytest.raises(UserError, match="is not a file"):
-        compile_program(Path("/nonexistent.cu"), "sm_90", settings)
+        compile_program([Path("/nonexistent.cu")], "sm_90", settings)
 
 
 def test_two_builders_of_one_source_get_one_build(tmp_path):
