@@ -60,6 +60,8 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
     kind = _KINDS[worker.fault_kind]
     if kind is DiagnosticKind.TRAP and _asserts(site.instruction):
         kind = DiagnosticKind.ASSERTION
+    if kind is DiagnosticKind.TRAP and "sync" in site.instruction.modifiers:
+        kind = DiagnosticKind.OUTSIDE_MEMBER_MASK
     address, allocation = None, None
     if kind in _ACCESS_KINDS:
         address = int(worker.fault_address)
@@ -115,6 +117,8 @@ def _stop_message(kind: DiagnosticKind, site: Site) -> str:
         return "the instruction budget is used up in a loop that does not end"
     if kind is DiagnosticKind.ASSERTION:
         return "a device assertion failed"
+    if kind is DiagnosticKind.OUTSIDE_MEMBER_MASK:
+        return f"{opcode} is executed by a thread that its member mask does not name, which is undefined"
     return f"{opcode}: the kernel stopped itself"
 
 

@@ -25,6 +25,8 @@ class DiagnosticKind(StrEnum):
     UNINITIALISED_SHARED = "uninitialised_shared"
     UNINITIALISED_LOCAL = "uninitialised_local"
     UNINITIALISED_GLOBAL = "uninitialised_global"
+    OUTSIDE_MEMBER_MASK = "outside_member_mask"
+    """A thread executes a `.sync` instruction of the warp whose member mask does not name it."""
     TRAP = "trap"
     ASSERTION = "assertion"
     """A device `assert` that failed."""

@@ -131,6 +131,7 @@ def _counted(sample_blocks: int | None) -> LaunchOptions:
 _STATES = {
     DiagnosticKind.RUNAWAY: ExitState.TIMEOUT,
     DiagnosticKind.DEADLOCK: ExitState.TIMEOUT,
+    DiagnosticKind.OUTSIDE_MEMBER_MASK: ExitState.LAUNCH_ERROR,
     DiagnosticKind.TRAP: ExitState.LAUNCH_ERROR,
     DiagnosticKind.ASSERTION: ExitState.LAUNCH_ERROR,
 }

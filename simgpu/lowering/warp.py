@@ -8,14 +8,41 @@ from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.ptx.syntax import Instruction, Operand, Pair, ScalarType
+from simgpu.runtime import state
 
 _LANE_BITS = 31
 _REDUCTIONS = {"add": ("add", 0), "and": ("and", -1), "or": ("or", 0), "xor": ("xor", 0)}
 
 
+def _named(c: Context, i: Instruction) -> None:
+    """Test that every thread that gets here names itself in the member mask (PTX ISA, `shfl.sync` and others).
+
+    Otherwise the behaviour is undefined. Masks that differ from lane to lane are not tested: lanes then name the tiles
+    that they run in.
+    """
+    if not c.program.variant.checks or "sync" not in i.modifiers:
+        return
+    mask = c.source(i.operands[-1], ScalarType.U32)
+    if mask.lanes > 1 or mask.text == "-1":
+        return
+    outside = c.e.binary("and", c.bits(), c.e.number("xor", mask, -1))
+    good = c.e.compare("icmp eq", outside, constant("i32", 0))
+    stop, go = c.e.label("unnamed"), c.e.label("named")
+    c.e.line(f"br i1 {good.text}, label %{go}, label %{stop}, !prof !1")
+    c.e.start(stop)
+    lane = c.e.intrinsic("cttz", outside, extra="i1 true")
+    c.e.call(
+        "sgpu_fault", None, c.worker, constant("i32", state.FAULT_TRAP), constant("i32", c.program.site(i)), lane,
+        constant("i64", 0),
+    )  # fmt: skip
+    c.e.line(f"br label %{go}")
+    c.e.start(go)
+
+
 def _shuffle(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     modifiers.take("sync")
+    _named(c, i)
     mode, kind = modifiers.take("up", "down", "bfly", "idx"), modifiers.kind()
     modifiers.done()
     if mode is None:
@@ -96,6 +123,7 @@ def _among(c: Context, bits: Value, members: Value | None) -> Value:
 def _vote(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     modifiers.take("sync")
+    _named(c, i)
     mode = modifiers.take("all", "any", "uni", "ballot")
     modifiers.kind()
     modifiers.done()
@@ -121,6 +149,7 @@ def _active_mask(c: Context, i: Instruction) -> None:
 def _match(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     modifiers.take("sync")
+    _named(c, i)
     mode, kind = modifiers.take("any", "all"), modifiers.kind()
     modifiers.done()
     target = i.operands[0]
@@ -141,6 +170,7 @@ def _match(c: Context, i: Instruction) -> None:
 def _reduce(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     modifiers.take("sync")
+    _named(c, i)
     operation, kind = modifiers.take("add", "and", "or", "xor", "min", "max"), modifiers.kind()
     modifiers.done()
     if operation is None or kind.floating:
@@ -179,6 +209,7 @@ def _extreme(operation: str, *, signed: bool) -> int:
 def _elect(c: Context, i: Instruction) -> None:
     modifiers = Modifiers(i)
     modifiers.take("sync")
+    _named(c, i)
     modifiers.done()
     target = i.operands[0]
     members = _members(c, i)
