@@ -20,6 +20,7 @@ _KINDS = {
     state.FAULT_RUNAWAY: DiagnosticKind.RUNAWAY,
     state.FAULT_TRAP: DiagnosticKind.TRAP,
     state.FAULT_RACE_SHARED: DiagnosticKind.DATA_RACE_SHARED,
+    state.FAULT_RACE_GLOBAL: DiagnosticKind.DATA_RACE_GLOBAL,
     state.FAULT_UNINITIALISED_SHARED: DiagnosticKind.UNINITIALISED_SHARED,
     state.FAULT_UNINITIALISED_GLOBAL: DiagnosticKind.UNINITIALISED_GLOBAL,
     state.FAULT_UNINITIALISED_LOCAL: DiagnosticKind.UNINITIALISED_LOCAL,
@@ -29,6 +30,7 @@ _UNINITIALISED = frozenset({
 })  # fmt: skip
 _ACCESS_KINDS = _UNINITIALISED | {
     DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED, DiagnosticKind.DATA_RACE_SHARED,
+    DiagnosticKind.DATA_RACE_GLOBAL,
 }  # fmt: skip
 _WORDS = {"ld": "load", "ldu": "load", "st": "store", "atom": "atomic access", "red": "atomic access", "cp": "copy"}
 
@@ -93,6 +95,8 @@ def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, a
         return _stop_message(kind, site)
     if kind is DiagnosticKind.DATA_RACE_SHARED:
         return _race_message(launch, site, address, worker)
+    if kind is DiagnosticKind.DATA_RACE_GLOBAL:
+        return _global_race_message(launch, site, address, worker)
     if kind in _UNINITIALISED:
         shared = kind is DiagnosticKind.UNINITIALISED_SHARED
         return f"{_place(launch, site, address, shared=shared)}, which nothing has written"
@@ -155,6 +159,16 @@ def _race_message(launch: FaultContext, site: Site, address: int, worker: state.
     who = "several warps" if other >= state.MANY_SYNC else f"warp {other % WARP}"
     verb = "read" if worker.fault_other_reads else "wrote"
     return f"{place}, which {who} {verb} with no barrier since"
+
+
+def _global_race_message(launch: FaultContext, site: Site, address: int, worker: state.Worker) -> str:
+    place, other = _place(launch, site, address, shared=False), _thread(worker.fault_other, _dim3(worker.grid[:]))
+    why = (
+        "and published; this block has not synchronised since"
+        if worker.fault_other_published
+        else "in the same launch, with no fence since"
+    )
+    return f"{place}, which block {other} wrote {why}"
 
 
 def _global_message(kind: DiagnosticKind, subject: str, address: int, memory: DeviceMemory) -> str:

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import prod
 
@@ -25,6 +26,7 @@ from simgpu.report import Dim3, LaunchReport, LineCounters
 from simgpu.runtime import state
 from simgpu.runtime.engine import load_runtime
 from simgpu.runtime.stacks import STACK_BYTES, FiberStacks
+from simgpu.tags import LaunchTags
 
 _MAX_THREADS = 1024
 _MAX_BLOCK = (1024, 1024, 64)
@@ -154,6 +156,7 @@ class _Run:
         self._globals = np.array([*variables, 0], np.uint64)
         self._chosen = self._choose_blocks()
         self._warp_order = self._order_warps()
+        self._tags: LaunchTags | None = None
         self._totals = Totals(compiled.program, memory) if options.counters else None
 
     def _intervals(self) -> NDArray[np.uint64]:
@@ -182,6 +185,14 @@ class _Run:
 
     def execute(self) -> LaunchReport:
         """Run all workers and build the report."""
+        with ExitStack() as stack:
+            shift = self._compiled.program.global_shift
+            if self._options.checks and shift is not None:
+                span = self._memory.top - self._memory.base
+                self._tags = stack.enter_context(self._memory.tags.launch(span, shift, prod(self._request.grid)))
+            return self._execute()
+
+    def _execute(self) -> LaunchReport:
         total = prod(self._request.grid) if self._chosen is None else len(self._chosen)
         count = max(1, min(self._options.threads, total))
         workers = [
@@ -236,9 +247,11 @@ class _Run:
         worker.warps, worker.threads = self._request.warps, prod(self._request.block)
         worker.dynamic_shared = self._request.dynamic_shared
         worker.sampled = int(self._options.sample_blocks is not None)
+        worker.arena = self._memory.base
+        if self._tags is not None:
+            self._tags.fill(worker)
         if self._totals is not None:
             worker.read_map, worker.write_map = self._totals.read_map.ctypes.data, self._totals.write_map.ctypes.data
-            worker.arena = self._totals.base
 
 
 class _WorkerMemory:
@@ -264,6 +277,8 @@ class _WorkerMemory:
         own.local_size = program.local_bytes
         own.local_fill = program.local_bytes * 32 * warps if program.variant.checks else 0
         own.cache = self._cache.ctypes.data
+        self._site_marks = np.zeros((len(program.sites) + 1, 2), np.uint64)
+        own.site_marks = self._site_marks.ctypes.data
         own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
         own.suspends = int(compiled.suspends)
         cells = shared_size >> program.shared_shift

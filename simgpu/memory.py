@@ -11,6 +11,7 @@ import numpy as np
 
 from simgpu.errors import OutOfDeviceMemoryError
 from simgpu.runtime.state import POISON
+from simgpu.tags import WriteTags
 
 ALIGNMENT = 256
 _RED_ZONE = 256
@@ -52,6 +53,11 @@ class DeviceMemory:
     ----------
     capacity
         Bytes of the card.
+
+    Attributes
+    ----------
+    tags
+        Who wrote what, for the launches that watch for races.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -63,6 +69,7 @@ class DeviceMemory:
         self._addresses: list[int] = []
         self._allocations: list[Allocation] = []
         self._used = 0
+        self.tags = WriteTags()
 
     @property
     def base(self) -> int:

@@ -1,4 +1,4 @@
-"""How narrow a kernel's accesses to shared memory are, which is how fine their shadow has to be."""
+"""How narrow a kernel's accesses to memory are, which is how fine the shadow of it has to be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from simgpu.ptx.syntax import Function, Instruction
 
 _ACCESSES = frozenset({"ld", "ldu", "st", "atom", "red", "wmma"})
 _ELSEWHERE = frozenset({"global", "local", "const", "param", "param::entry", "param::func"})
+_NOT_GLOBAL = (_ELSEWHERE - {"global"}) | {"shared", "shared::cta"}
+_SYNCHRONISING = frozenset({"volatile", "relaxed", "release"})
+_COUNTS = {"v2": 2, "v4": 4, "v8": 8}
 _WIDEST = 2
 
 
@@ -19,6 +22,24 @@ def shared_shift(functions: Iterable[Function]) -> int:
             if isinstance(item, Instruction) and item.base in _ACCESSES and not _ELSEWHERE.intersection(item.modifiers):
                 narrowest = min(narrowest, _element_shift(item))
     return narrowest
+
+
+def global_shift(functions: Iterable[Function]) -> int | None:
+    """Return the same for plain stores to global memory, which are all that its tags tell; None without any."""
+    narrowest = None
+    for function in functions:
+        for item in function.body or ():
+            if isinstance(item, Instruction) and _stores_plainly(item):
+                count = next((_COUNTS[name] for name in item.modifiers if name in _COUNTS), 1)
+                shift = min(_element_shift(item) + count.bit_length() - 1, _WIDEST)
+                narrowest = shift if narrowest is None else min(narrowest, shift)
+    return narrowest
+
+
+def _stores_plainly(item: Instruction) -> bool:
+    """Whether a store may go to global memory and does not synchronise."""
+    store = item.base in {"st", "stmatrix"} or (item.base == "wmma" and "store" in item.modifiers)
+    return store and not (_NOT_GLOBAL | _SYNCHRONISING).intersection(item.modifiers)
 
 
 def _element_shift(instruction: Instruction) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simgpu.analysis.widths import shared_shift
+from simgpu.analysis.widths import global_shift, shared_shift
 from simgpu.codegen.callgraph import function_addresses, reachable, recursive, taken_addresses
 from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Symbol, Variable
 from simgpu.report import Dim3
@@ -60,6 +60,8 @@ class Program:
     static_shared: int = 0
     shared_shift: int = 2
     """Base-two logarithm of the bytes of a shadow cell of shared memory: the narrowest access that may go there."""
+    global_shift: int | None = None
+    """Base-two logarithm of the bytes that share a tag of global memory; None if there are no plain stores to tag."""
     local: dict[tuple[str, str], int] = field(default_factory=dict)
     local_bytes: int = 0
     frames: dict[str, int] = field(default_factory=dict)
@@ -99,6 +101,7 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
     shared = [variable for variable in pools if variable.space is Space.SHARED and variable.name in names]
     program.static_shared = _place_shared(program, shared)
     program.shared_shift = shared_shift(program.functions)
+    program.global_shift = global_shift(program.functions)
     for variable in syntax.variables:
         if variable.space in {Space.GLOBAL, Space.CONST}:
             program.pointers[variable.name] = len(program.pointers)

@@ -15,6 +15,7 @@ from simgpu.analysis.shapes import Shape
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.shadow import RACE_SHARED, Action, action_of, blame_changes, watch, watches_shared
+from simgpu.lowering.tags import RACE_GLOBAL, watch_tags, watches_global
 from simgpu.ptx.syntax import Address, Instruction, Register, Space
 
 SPACE_CODES = {Space.GLOBAL: 0, Space.CONST: 0, Space.SHARED: 1, Space.LOCAL: 2, Space.GENERIC: 3}
@@ -143,9 +144,11 @@ def _in_bounds(c: Context, access: Access, first: Value, span: int) -> Value:
 def resolve(c: Context, access: Access) -> Value:
     """Check each lane's access by the runtime, its shadow included; return the host addresses."""
     hosts = translate(c, access)
+    hard = Action.HARD if access.action is Action.WRITE else Action(0)
     if watches_shared(c, access):
-        hard = Action.HARD if access.action is Action.WRITE else Action(0)
         watch(c, access, access.action | hard)
+    if watches_global(c, access):
+        watch_tags(c, access, access.action | hard)
     return hosts
 
 
@@ -259,6 +262,15 @@ def watch_load(c: Context, access: Access, window: Window | None = None) -> None
     """Check a load for races and for memory that nothing has written."""
     if watches_shared(c, access):
         watch(c, access, access.action, *_pattern(access, window))
+    if watches_global(c, access):
+        _watch_tags(c, access, window)
+
+
+def _watch_tags(c: Context, access: Access, window: Window | None) -> Value:
+    if window is None:
+        return watch_tags(c, access, access.action, access.address if access.address.lanes == 1 else None)
+    consecutive = contiguous(access, window)
+    return watch_tags(c, access, access.action, window.first, window.span, consecutive=consecutive)
 
 
 def _pattern(access: Access, window: Window | None) -> tuple[Value | None, Sequence[int]]:
@@ -275,16 +287,31 @@ def watch_store(
     window: Window | None = None,
 ) -> None:
     """Check a store for races before it is done; `present` loads what is there, since an unchanging one is none."""
-    if not watches_shared(c, access):
-        return
-    suspects = watch(c, access, access.action, *_pattern(access, window))
+    if watches_shared(c, access):
+        suspects = watch(c, access, access.action, *_pattern(access, window))
+        _blame(c, access, values, present, suspects=suspects, kind=RACE_SHARED)
+    if watches_global(c, access):
+        suspects = _watch_tags(c, access, window)
+        _blame(c, access, values, present, suspects=suspects, kind=RACE_GLOBAL)
+
+
+def _blame(
+    c: Context,
+    access: Access,
+    values: Sequence[Value],
+    present: Callable[[], Sequence[Value]],
+    *,
+    suspects: Value,
+    kind: int,
+) -> None:
+    """Report the suspects whose plain store changes what is there."""
     if access.action is not Action.WRITE:
         return
     compare, go = c.e.label("compare"), c.e.label("go")
     some = c.e.compare("icmp ne", suspects, constant("i32", 0))
     c.e.line(f"br i1 {some.text}, label %{compare}, label %{go}, !prof !0")
     c.e.start(compare)
-    blame_changes(c, access, suspects, present(), values, kind=RACE_SHARED)
+    blame_changes(c, access, suspects, present(), values, kind=kind)
     c.e.line(f"br label %{go}")
     c.e.start(go)
 

@@ -13,7 +13,8 @@ from simgpu.lowering.access import count_access, open_access, resolve
 from simgpu.lowering.memory import take_memory_hints, take_space
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.shadow import order_if_acquiring
-from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Vector
+from simgpu.lowering.tags import publish_before, see_after
+from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space, Vector
 
 _OPERATIONS = ("add", "min", "max", "exch", "cas", "and", "or", "xor", "inc", "dec")
 _NAMES = {"exch": "xchg", "inc": "uinc_wrap", "dec": "udec_wrap"}
@@ -41,6 +42,7 @@ def _atomic(c: Context, i: Instruction) -> None:
     if c.program.variant.counters:
         site = constant("i32", access.site)
         c.e.call("sgpu_count_atomic", None, c.worker, site, c.e.splat(access.address), c.bits())
+    publish_before(c, i)
     hosts = resolve(c, replace(access, address=c.e.splat(access.address)))
     name = _function(c, i, operation, kind)
     raw = ScalarType(f"b{kind.bits}")
@@ -57,6 +59,8 @@ def _atomic(c: Context, i: Instruction) -> None:
         if destination is not None:
             c.result(destination, old)
     order_if_acquiring(c, i)
+    if space is not Space.SHARED:
+        see_after(c, i)
 
 
 def _bits(c: Context, operand: Operand, kind: ScalarType, raw: ScalarType) -> Value:

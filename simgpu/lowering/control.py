@@ -8,6 +8,7 @@ from simgpu.codegen.context import Context
 from simgpu.codegen.values import Value, constant
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.shadow import order
+from simgpu.lowering.tags import publish_before
 from simgpu.ptx.syntax import Instruction, Operand, ScalarType
 from simgpu.runtime import state
 
@@ -53,9 +54,10 @@ def _wait(
     )  # fmt: skip
 
 
-def _fence(c: Context, _i: Instruction) -> None:
+def _fence(c: Context, i: Instruction) -> None:
     c.e.line("fence seq_cst")
     order(c)
+    publish_before(c, i)
 
 
 def trap(c: Context, i: Instruction) -> None:

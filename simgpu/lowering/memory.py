@@ -24,6 +24,7 @@ from simgpu.lowering.access import (
 )
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.shadow import Action, order_if_acquiring, watch_values
+from simgpu.lowering.tags import publish_before, see_after
 from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, ScalarType, Space, Symbol, Vector
 
 _SPACES = {
@@ -91,6 +92,8 @@ def _load(c: Context, i: Instruction) -> None:
         watch_values(c, access, values)
         _fenced(c, i)
         order_if_acquiring(c, i)
+        if space is not Space.SHARED:
+            see_after(c, i)
     for item, value in zip(items, _joined(c, values, parts), strict=True):
         c.extended_result(item, value, signed=kind.signed)
 
@@ -191,6 +194,7 @@ def _store(c: Context, i: Instruction) -> None:
         return
     access = open_access(c, i, place, space, element=element, count=count * parts)
     count_access(c, access, 1)
+    publish_before(c, i)
     _fenced(c, i)
     _store_values(c, access, values)
     _fenced(c, i)

@@ -21,6 +21,7 @@ _RUNTIME_SYMBOLS = (
     "sgpu_resolve_lane", "sgpu_count_global", "sgpu_count_shared", "sgpu_count_atomic", "sgpu_count_local",
     "sgpu_count_branch", "sgpu_permute", "sgpu_match", "sgpu_print",
     "sgpu_shadow_shared", "sgpu_shadow_generic", "sgpu_blame_write", "sgpu_unwritten", "sgpu_order",
+    "sgpu_watch_run", "sgpu_watch_global", "sgpu_see", "sgpu_publish",
     *(f"sgpu_{kind}_{element}" for kind in ("gather", "scatter") for element in ("i8", "i16", "i32", "i64")),
 )  # fmt: skip
 ATTRIBUTES = '"prefer-vector-width"="512" "no-trapping-math"="true" nounwind'
@@ -121,7 +122,16 @@ def load_runtime() -> MachineCode:
     parts = [context.read_text()]
     parts += [
         Template((folder / f"{name}.ll").read_text()).substitute(names)
-        for name in ("scheduler", "barriers", "shared_shadow", "unwritten", "access", "counting", "printing")
+        for name in (
+            "scheduler",
+            "barriers",
+            "shared_shadow",
+            "global_shadow",
+            "unwritten",
+            "access",
+            "counting",
+            "printing",
+        )
     ]
     lane_template = Template((folder / "lanes.ll").read_text())
     parts += [lane_template.substitute(T=element, B=int(element[1:]) // 8) for element in ("i8", "i16", "i32", "i64")]

@@ -54,6 +54,7 @@ go:
   store i32 %x32, ptr %p_x
   store i32 %y32, ptr %p_y
   store i32 %z32, ptr %p_z
+  call void @begin_block_tags(ptr %w, i64 %b)
   call void @run_block(ptr %w)
   %run = load i64, ptr %p_run
   %run1 = add i64 %run, 1

@@ -21,6 +21,8 @@ POISON = 0xFFCB7FD5
 EPOCH_STEP = 128
 """Codes of one epoch in a tag of shared memory's shadow."""
 LAST_EPOCH = 0xFFFF - 2 * EPOCH_STEP
+PAGE_BITS = 16
+"""Base-two logarithm of the bytes of global memory for which one byte tells whether the launch has written there."""
 MANY_SYNC = 64
 MANY_READERS = 96
 
@@ -112,6 +114,22 @@ class Worker(ctypes.Structure):
         ("shadow_writers", ctypes.c_uint64),
         ("shadow_readers", ctypes.c_uint64),
         ("shadow_cells", ctypes.c_uint64),
+        ("arena_span", ctypes.c_uint64),
+        ("tags", ctypes.c_uint64),
+        ("pages", ctypes.c_uint64),
+        ("page_count", ctypes.c_uint64),
+        ("site_marks", ctypes.c_uint64),
+        ("last_stamp", ctypes.c_uint64),
+        ("published", ctypes.c_uint64),
+        ("owners", ctypes.c_uint64),
+        ("stamp_base", ctypes.c_int32),
+        ("stamp_later", ctypes.c_int32),
+        ("stamp_limit", ctypes.c_int32),
+        ("stamp", ctypes.c_int32),
+        ("stamp_used", ctypes.c_int32),
+        ("seen", ctypes.c_int32),
+        ("block_number", ctypes.c_int32),
+        ("fault_other_published", ctypes.c_int32),
         ("warp", Warp * MAX_WARPS),
         ("barrier", Barrier * BARRIERS),
     ]
@@ -119,6 +137,7 @@ class Worker(ctypes.Structure):
 
 FAULT_OUT_OF_BOUNDS, FAULT_MISALIGNED, FAULT_DIVERGENT, FAULT_DEADLOCK, FAULT_RUNAWAY, FAULT_TRAP = range(1, 7)
 FAULT_RACE_SHARED, FAULT_UNINITIALISED_SHARED, FAULT_UNINITIALISED_GLOBAL, FAULT_UNINITIALISED_LOCAL = range(7, 11)
+FAULT_RACE_GLOBAL = 11
 
 EVENT_FIELDS = (
     "load_requests",
@@ -162,6 +181,9 @@ def placeholders() -> dict[str, str]:
         "many_sync": str(MANY_SYNC),
         "many_readers": str(MANY_READERS),
         "fault_race_shared": str(FAULT_RACE_SHARED),
+        "fault_race_global": str(FAULT_RACE_GLOBAL),
+        "page_bits": str(PAGE_BITS),
+        "page_bytes": str(1 << PAGE_BITS),
         "fault_uninitialised_shared": str(FAULT_UNINITIALISED_SHARED),
         "fault_uninitialised_global": str(FAULT_UNINITIALISED_GLOBAL),
         "fault_uninitialised_local": str(FAULT_UNINITIALISED_LOCAL),

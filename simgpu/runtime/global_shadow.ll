@@ -1,0 +1,540 @@
+; Tags of global memory: which block of the present launch wrote each granule of 1 << `shift` bytes last, by a plain
+; store. A tag is a stamp: one number for each block of each launch, and a new one whenever a block that has written
+; publishes (a fence of the card's scope, an access that releases). Stamps below the launch's first are of launches
+; before it. `published` tells when a stamp was published, on the clock that counts stamps; a block has `seen` all that
+; was published when it last synchronised. What another block wrote is ordered before a block's access if it was
+; published, and the block has seen that. Where no page of 64 KiB has been written to, no tag is looked at.
+
+declare void @llvm.masked.scatter.v32i32.v32p0(<32 x i32>, <32 x ptr>, i32, <32 x i1>)
+declare void @llvm.masked.store.v32i32.p0(<32 x i32>, ptr, i32, <32 x i1>)
+declare i32 @llvm.vector.reduce.or.v32i32(<32 x i32>)
+
+define internal <32 x i64> @splat64(i64 %x) alwaysinline {
+  %one = insertelement <32 x i64> poison, i64 %x, i64 0
+  %all = shufflevector <32 x i64> %one, <32 x i64> poison, <32 x i32> zeroinitializer
+  ret <32 x i64> %all
+}
+
+define internal <32 x i32> @splat32(i32 %x) alwaysinline {
+  %one = insertelement <32 x i32> poison, i32 %x, i64 0
+  %all = shufflevector <32 x i32> %one, <32 x i32> poison, <32 x i32> zeroinitializer
+  ret <32 x i32> %all
+}
+
+define internal i32 @field(ptr %w, i64 %offset) alwaysinline {
+  %p = getelementptr i8, ptr %w, i64 %offset
+  %x = load i32, ptr %p
+  ret i32 %x
+}
+
+define internal i64 @wide_field(ptr %w, i64 %offset) alwaysinline {
+  %p = getelementptr i8, ptr %w, i64 %offset
+  %x = load i64, ptr %p
+  ret i64 %x
+}
+
+; A block begins: its stamp is the launch's first plus its number.
+define internal void @begin_block_tags(ptr %w, i64 %block) {
+  %number = trunc i64 %block to i32
+  %base = call i32 @field(ptr %w, i64 $w_stamp_base)
+  %stamp = add i32 %base, %number
+  %p_stamp = getelementptr i8, ptr %w, i64 $w_stamp
+  store i32 %stamp, ptr %p_stamp
+  %p_used = getelementptr i8, ptr %w, i64 $w_stamp_used
+  store i32 0, ptr %p_used
+  %p_seen = getelementptr i8, ptr %w, i64 $w_seen
+  store i32 0, ptr %p_seen
+  %p_block = getelementptr i8, ptr %w, i64 $w_block_number
+  store i32 %number, ptr %p_block
+  ret void
+}
+
+; The block has synchronised: it sees what has been published so far.
+define void @sgpu_see(ptr %w) {
+entry:
+  %last = call i64 @wide_field(ptr %w, i64 $w_last_stamp)
+  %p_last = inttoptr i64 %last to ptr
+  %now = load atomic i32, ptr %p_last seq_cst, align 4
+  %p_seen = getelementptr i8, ptr %w, i64 $w_seen
+  store i32 %now, ptr %p_seen
+  ret void
+}
+
+; The block publishes what it has written, and sees what has been published.
+define void @sgpu_publish(ptr %w) {
+entry:
+  %p_used = getelementptr i8, ptr %w, i64 $w_stamp_used
+  %used = load i32, ptr %p_used
+  %some = icmp ne i32 %used, 0
+  br i1 %some, label %renew, label %see
+renew:
+  %last = call i64 @wide_field(ptr %w, i64 $w_last_stamp)
+  %p_last = inttoptr i64 %last to ptr
+  %p_stamp = getelementptr i8, ptr %w, i64 $w_stamp
+  %old = load i32, ptr %p_stamp
+  %limit = call i32 @field(ptr %w, i64 $w_stamp_limit)
+  %seen = load atomic i32, ptr %p_last monotonic, align 4
+  %room = icmp ult i32 %seen, %limit
+  %watched = icmp ne i32 %old, 0
+  %both = and i1 %room, %watched
+  br i1 %both, label %take, label %give_up
+take:
+  %before = atomicrmw add ptr %p_last, i32 1 seq_cst
+  %new = add i32 %before, 1
+  %base = call i32 @field(ptr %w, i64 $w_stamp_base)
+  %published = call i64 @wide_field(ptr %w, i64 $w_published)
+  %p_published = inttoptr i64 %published to ptr
+  %place = sub i32 %old, %base
+  %place64 = zext i32 %place to i64
+  %p_time = getelementptr i32, ptr %p_published, i64 %place64
+  store atomic i32 %new, ptr %p_time seq_cst, align 4
+  %later = call i32 @field(ptr %w, i64 $w_stamp_later)
+  %owner = sub i32 %new, %later
+  %owner64 = zext i32 %owner to i64
+  %owners = call i64 @wide_field(ptr %w, i64 $w_owners)
+  %p_owners = inttoptr i64 %owners to ptr
+  %p_owner = getelementptr i32, ptr %p_owners, i64 %owner64
+  %block = call i32 @field(ptr %w, i64 $w_block_number)
+  store i32 %block, ptr %p_owner
+  store i32 %new, ptr %p_stamp
+  store i32 0, ptr %p_used
+  br label %see
+give_up:
+  ; The stamps of this launch are used up: what the block writes from here on is nobody's.
+  store i32 0, ptr %p_stamp
+  br label %see
+see:
+  call void @sgpu_see(ptr %w)
+  ret void
+}
+
+; Check consecutive lanes of `size` bytes from the host address `first` on; else as sgpu_watch_global.
+define i32 @sgpu_watch_run(ptr %w, i32 %site, i64 %first, i32 %mask, i32 %size, i32 %shift, i32 %action) {
+entry:
+  %from = call i64 @wide_field(ptr %w, i64 $w_arena)
+  %span = call i64 @wide_field(ptr %w, i64 $w_arena_span)
+  %off = sub i64 %first, %from
+  %inside = icmp ult i64 %off, %span
+  %per = lshr i32 %size, %shift
+  %single = icmp eq i32 %per, 1
+  %some = icmp ne i32 %per, 0
+  %full = icmp eq i32 %mask, -1
+  %wide = and i1 %full, %some
+  %simple = or i1 %single, %wide
+  %fit = and i1 %simple, %inside
+  br i1 %fit, label %prepare, label %slow
+prepare:
+  %shift64 = zext i32 %shift to i64
+  %granule = lshr i64 %off, %shift64
+  %tags = call i64 @wide_field(ptr %w, i64 $w_tags)
+  %p_tags = inttoptr i64 %tags to ptr
+  %p_first = getelementptr i32, ptr %p_tags, i64 %granule
+  %base = call i32 @field(ptr %w, i64 $w_stamp_base)
+  %bases = call <32 x i32> @splat32(i32 %base)
+  %mine = call i32 @field(ptr %w, i64 $w_stamp)
+  %mines = call <32 x i32> @splat32(i32 %mine)
+  br label %look
+look:
+  %k = phi i32 [ 0, %prepare ], [ %k1, %look ]
+  %bad = phi i32 [ 0, %prepare ], [ %bad1, %look ]
+  %k64 = zext i32 %k to i64
+  %skip = shl i64 %k64, 5
+  %p = getelementptr i32, ptr %p_first, i64 %skip
+  %t = load <32 x i32>, ptr %p, align 4
+  %live = icmp uge <32 x i32> %t, %bases
+  %other = icmp ne <32 x i32> %t, %mines
+  %foreign = and <32 x i1> %live, %other
+  %bits = bitcast <32 x i1> %foreign to i32
+  %bad1 = or i32 %bad, %bits
+  %k1 = add i32 %k, 1
+  %more = icmp ult i32 %k1, %per
+  br i1 %more, label %look, label %judge
+judge:
+  %asked = and i32 %bad1, %mask
+  %clean = icmp eq i32 %asked, 0
+  br i1 %clean, label %ours, label %slow
+ours:
+  %kind = and i32 %action, 6
+  %writes = icmp eq i32 %kind, 2
+  br i1 %writes, label %mark, label %out
+mark:
+  %p_used = getelementptr i8, ptr %w, i64 $w_stamp_used
+  store i32 1, ptr %p_used
+  %size64 = zext i32 %size to i64
+  %bytes = shl i64 %size64, 5
+  %end = add i64 %off, %bytes
+  %last = sub i64 %end, 1
+  call void @mark_page(ptr %w, i64 %off)
+  call void @mark_page(ptr %w, i64 %last)
+  br label %stamp
+stamp:
+  %s = phi i32 [ 0, %mark ], [ %s1, %stamped ]
+  %s64 = zext i32 %s to i64
+  %sskip = shl i64 %s64, 5
+  %sp = getelementptr i32, ptr %p_first, i64 %sskip
+  br i1 %full, label %whole, label %part
+whole:
+  store <32 x i32> %mines, ptr %sp, align 4
+  br label %stamped
+part:
+  %lanes = bitcast i32 %mask to <32 x i1>
+  call void @llvm.masked.store.v32i32.p0(<32 x i32> %mines, ptr %sp, i32 4, <32 x i1> %lanes)
+  br label %stamped
+stamped:
+  %s1 = add i32 %s, 1
+  %smore = icmp ult i32 %s1, %per
+  br i1 %smore, label %stamp, label %out
+slow:
+  %firsts = call <32 x i64> @splat64(i64 %first)
+  %step = zext i32 %size to i64
+  %steps = call <32 x i64> @splat64(i64 %step)
+  %distances = mul <32 x i64> %steps, $lanes64
+  %a = add <32 x i64> %firsts, %distances
+  %r = call i32 @sgpu_watch_global(ptr %w, i32 %site, <32 x i64> %a, i32 %mask, i32 %size, i32 %shift, i32 %action)
+  ret i32 %r
+out:
+  ret i32 0
+}
+
+define internal void @mark_page(ptr %w, i64 %off) alwaysinline {
+entry:
+  %pages = call i64 @wide_field(ptr %w, i64 $w_pages)
+  %p_pages = inttoptr i64 %pages to ptr
+  %page = lshr i64 %off, $page_bits
+  %p = getelementptr i8, ptr %p_pages, i64 %page
+  %known = load i8, ptr %p
+  %new = icmp eq i8 %known, 0
+  br i1 %new, label %set, label %out
+set:
+  store i8 1, ptr %p
+  %count = call i64 @wide_field(ptr %w, i64 $w_page_count)
+  %p_count = inttoptr i64 %count to ptr
+  %ignored = atomicrmw add ptr %p_count, i32 1 seq_cst
+  br label %out
+out:
+  ret void
+}
+
+; One warp-wide access by host addresses that are in bounds; other spaces' addresses are left alone. `action`: 1 reads,
+; 2 writes, 4 synchronises, 8 is a fault though nobody compares. A race does not return, except for a plain write: the
+; lanes that may race come back, since a write that changes nothing is none.
+define i32 @sgpu_watch_global(ptr %w, i32 %site, <32 x i64> %a, i32 %given, i32 %size, i32 %shift, i32 %action) {
+entry:
+  %from = call i64 @wide_field(ptr %w, i64 $w_arena)
+  %span = call i64 @wide_field(ptr %w, i64 $w_arena_span)
+  %froms = call <32 x i64> @splat64(i64 %from)
+  %spans = call <32 x i64> @splat64(i64 %span)
+  %offs = sub <32 x i64> %a, %froms
+  %in = icmp ult <32 x i64> %offs, %spans
+  %inbits = bitcast <32 x i1> %in to i32
+  %mask = and i32 %inbits, %given
+  %some = icmp ne i32 %mask, 0
+  br i1 %some, label %pages, label %none
+pages:
+  %lanes = bitcast i32 %mask to <32 x i1>
+  %kind = and i32 %action, 6
+  %plain_write = icmp eq i32 %kind, 2
+  %p_used = getelementptr i8, ptr %w, i64 $w_stamp_used
+  %used = load i32, ptr %p_used
+  %used1 = select i1 %plain_write, i32 1, i32 %used
+  store i32 %used1, ptr %p_used
+  %cache = call i64 @wide_field(ptr %w, i64 $w_cache)
+  %p_cache = inttoptr i64 %cache to ptr
+  %site64 = zext i32 %site to i64
+  %p_bounds = getelementptr { i64, i64 }, ptr %p_cache, i64 %site64
+  %low = load i64, ptr %p_bounds
+  %p_high = getelementptr i8, ptr %p_bounds, i64 8
+  %high = load i64, ptr %p_high
+  %length = sub i64 %high, %low
+  %lows = call <32 x i64> @splat64(i64 %low)
+  %lengths = call <32 x i64> @splat64(i64 %length)
+  %within = sub <32 x i64> %a, %lows
+  %one = icmp ult <32 x i64> %within, %lengths
+  %onebits = bitcast <32 x i1> %one to i32
+  %same = and i32 %onebits, %mask
+  %together = icmp eq i32 %same, %mask
+  br i1 %together, label %allocation, label %apart
+allocation:
+  br i1 %plain_write, label %mark, label %ask
+mark:
+  call void @mark_allocation(ptr %w, i64 %site64, i64 %low, i64 %length)
+  br label %check
+ask:
+  %touched = call i1 @allocation_written(ptr %w, i64 %site64, i64 %low, i64 %length)
+  br i1 %touched, label %check, label %none
+apart:
+  %pages64 = call i64 @wide_field(ptr %w, i64 $w_pages)
+  %p_pages = inttoptr i64 %pages64 to ptr
+  %page = lshr <32 x i64> %offs, splat (i64 $page_bits)
+  %p_page = getelementptr i8, ptr %p_pages, <32 x i64> %page
+  %f = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> %p_page, i32 1, <32 x i1> %lanes, <32 x i32> zeroinitializer)
+  br i1 %plain_write, label %write, label %test
+test:
+  %any = call i32 @llvm.vector.reduce.or.v32i32(<32 x i32> %f)
+  %hit = icmp ne i32 %any, 0
+  br i1 %hit, label %check, label %none
+write:
+  %bytes = and <32 x i32> %f, splat (i32 255)
+  %unmarked = icmp eq <32 x i32> %bytes, zeroinitializer
+  %fresh = and <32 x i1> %unmarked, %lanes
+  %freshbits = bitcast <32 x i1> %fresh to i32
+  call void @mark_pages(ptr %w, <32 x i64> %offs, i32 %freshbits)
+  br label %check
+check:
+  %tags = call i64 @wide_field(ptr %w, i64 $w_tags)
+  %p_tags = inttoptr i64 %tags to ptr
+  %shift64 = zext i32 %shift to i64
+  %shifts = call <32 x i64> @splat64(i64 %shift64)
+  %granules = lshr <32 x i64> %offs, %shifts
+  %per = lshr i32 %size, %shift
+  %base = call i32 @field(ptr %w, i64 $w_stamp_base)
+  %bases = call <32 x i32> @splat32(i32 %base)
+  %mine = call i32 @field(ptr %w, i64 $w_stamp)
+  %mines = call <32 x i32> @splat32(i32 %mine)
+  %wbit = and i32 %action, 2
+  %writes = icmp ne i32 %wbit, 0
+  br label %loop
+loop:
+  %k = phi i32 [ 0, %check ], [ %k1, %next ]
+  %suspects = phi i32 [ 0, %check ], [ %suspects1, %next ]
+  %k64 = zext i32 %k to i64
+  %ks = call <32 x i64> @splat64(i64 %k64)
+  %g = add <32 x i64> %granules, %ks
+  %p = getelementptr i32, ptr %p_tags, <32 x i64> %g
+  %t = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> %p, i32 4, <32 x i1> %lanes, <32 x i32> zeroinitializer)
+  %live = icmp uge <32 x i32> %t, %bases
+  %other = icmp ne <32 x i32> %t, %mines
+  %foreign = and <32 x i1> %live, %other
+  %bits = bitcast <32 x i1> %foreign to i32
+  %clean = icmp eq i32 %bits, 0
+  br i1 %clean, label %stamp, label %judge
+judge:
+  %guilty = call i32 @unordered(ptr %w, i32 %site, <32 x i64> %a, <32 x i32> %t, i32 %bits, i32 %action)
+  br label %stamp
+stamp:
+  %guilt = phi i32 [ 0, %loop ], [ %guilty, %judge ]
+  %suspects1 = or i32 %suspects, %guilt
+  br i1 %writes, label %put, label %next
+put:
+  ; A synchronising write is nobody's, and so is one that may change nothing.
+  %guiltv = bitcast i32 %guilt to <32 x i1>
+  %new = select <32 x i1> %guiltv, <32 x i32> zeroinitializer, <32 x i32> %mines
+  br i1 %plain_write, label %own, label %reset
+own:
+  call void @llvm.masked.scatter.v32i32.v32p0(<32 x i32> %new, <32 x ptr> %p, i32 4, <32 x i1> %lanes)
+  br label %next
+reset:
+  br i1 %clean, label %next, label %clear
+clear:
+  call void @llvm.masked.scatter.v32i32.v32p0(<32 x i32> zeroinitializer, <32 x ptr> %p, i32 4, <32 x i1> %foreign)
+  br label %next
+next:
+  %k1 = add i32 %k, 1
+  %more = icmp ult i32 %k1, %per
+  br i1 %more, label %loop, label %done
+done:
+  ret i32 %suspects1
+none:
+  ret i32 0
+}
+
+; What an instruction knows of the allocation that it uses: where it begins, and up to which count of pages written to
+; none of them was in it; -1 where all of its pages are marked.
+define internal ptr @site_mark(ptr %w, i64 %site) alwaysinline {
+  %marks = call i64 @wide_field(ptr %w, i64 $w_site_marks)
+  %p_marks = inttoptr i64 %marks to ptr
+  %p = getelementptr { i64, i64 }, ptr %p_marks, i64 %site
+  ret ptr %p
+}
+
+; An instruction stores anywhere in an allocation: mark all its pages, once.
+define internal void @mark_allocation(ptr %w, i64 %site, i64 %low, i64 %length) alwaysinline {
+entry:
+  %mark = call ptr @site_mark(ptr %w, i64 %site)
+  %known = load i64, ptr %mark
+  %done = icmp eq i64 %known, %low
+  br i1 %done, label %out, label %begin
+begin:
+  store i64 %low, ptr %mark
+  %p_state = getelementptr i8, ptr %mark, i64 8
+  store i64 -1, ptr %p_state
+  %arena = call i64 @wide_field(ptr %w, i64 $w_arena)
+  %first = sub i64 %low, %arena
+  %end = add i64 %first, %length
+  br label %loop
+loop:
+  %off = phi i64 [ %first, %begin ], [ %off1, %loop ]
+  call void @mark_page(ptr %w, i64 %off)
+  %off1 = add i64 %off, $page_bytes
+  %more = icmp ult i64 %off1, %end
+  br i1 %more, label %loop, label %last
+last:
+  %behind = sub i64 %end, 1
+  call void @mark_page(ptr %w, i64 %behind)
+  br label %out
+out:
+  ret void
+}
+
+; Whether the launch has written to any page of the allocation that an instruction reads.
+define internal i1 @allocation_written(ptr %w, i64 %site, i64 %low, i64 %length) alwaysinline {
+entry:
+  %mark = call ptr @site_mark(ptr %w, i64 %site)
+  %known = load i64, ptr %mark
+  %p_state = getelementptr i8, ptr %mark, i64 8
+  %state = load i64, ptr %p_state
+  %count = call i64 @wide_field(ptr %w, i64 $w_page_count)
+  %p_count = inttoptr i64 %count to ptr
+  %now32 = load atomic i32, ptr %p_count seq_cst, align 4
+  %now = zext i32 %now32 to i64
+  %same = icmp eq i64 %known, %low
+  %current = icmp eq i64 %state, %now
+  %clean = and i1 %same, %current
+  br i1 %clean, label %no, label %test
+test:
+  %dirty = icmp eq i64 %state, -1
+  %surely = and i1 %same, %dirty
+  br i1 %surely, label %yes, label %scan
+scan:
+  store i64 %low, ptr %mark
+  %arena = call i64 @wide_field(ptr %w, i64 $w_arena)
+  %pages = call i64 @wide_field(ptr %w, i64 $w_pages)
+  %p_pages = inttoptr i64 %pages to ptr
+  %first = sub i64 %low, %arena
+  %end = add i64 %first, %length
+  %behind = sub i64 %end, 1
+  %from = lshr i64 %first, $page_bits
+  %to = lshr i64 %behind, $page_bits
+  br label %loop
+loop:
+  %i = phi i64 [ %from, %scan ], [ %i1, %next ]
+  %p = getelementptr i8, ptr %p_pages, i64 %i
+  %set = load i8, ptr %p
+  %hit = icmp ne i8 %set, 0
+  br i1 %hit, label %found, label %next
+next:
+  %i1 = add i64 %i, 1
+  %over = icmp ugt i64 %i1, %to
+  br i1 %over, label %none, label %loop
+found:
+  store i64 -1, ptr %p_state
+  br label %yes
+none:
+  store i64 %now, ptr %p_state
+  br label %no
+yes:
+  ret i1 true
+no:
+  ret i1 false
+}
+
+define internal void @mark_pages(ptr %w, <32 x i64> %offs, i32 %lanes) alwaysinline {
+entry:
+  %some = icmp ne i32 %lanes, 0
+  br i1 %some, label %spill, label %out
+spill:
+  %places = alloca [32 x i64], align 64
+  store <32 x i64> %offs, ptr %places, align 64
+  br label %loop
+loop:
+  %rest = phi i32 [ %lanes, %spill ], [ %rest1, %loop ]
+  %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %minus = sub i32 %rest, 1
+  %rest1 = and i32 %rest, %minus
+  %lane64 = zext i32 %lane to i64
+  %p = getelementptr i64, ptr %places, i64 %lane64
+  %off = load i64, ptr %p
+  call void @mark_page(ptr %w, i64 %off)
+  %more = icmp ne i32 %rest1, 0
+  br i1 %more, label %loop, label %out
+out:
+  ret void
+}
+
+; Of the lanes whose granule another stamp of this launch holds, find those that nothing orders behind that write.
+define internal i32 @unordered(ptr %w, i32 %site, <32 x i64> %a, <32 x i32> %t, i32 %lanes, i32 %action) noinline {
+entry:
+  %base = call i32 @field(ptr %w, i64 $w_stamp_base)
+  %bases = call <32 x i32> @splat32(i32 %base)
+  %place = sub <32 x i32> %t, %bases
+  %place64 = zext <32 x i32> %place to <32 x i64>
+  %published = call i64 @wide_field(ptr %w, i64 $w_published)
+  %p_published = inttoptr i64 %published to ptr
+  %p = getelementptr i32, ptr %p_published, <32 x i64> %place64
+  %which = bitcast i32 %lanes to <32 x i1>
+  %time = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> %p, i32 4, <32 x i1> %which, <32 x i32> zeroinitializer)
+  %seen = call i32 @field(ptr %w, i64 $w_seen)
+  %seens = call <32 x i32> @splat32(i32 %seen)
+  %hidden = icmp eq <32 x i32> %time, zeroinitializer
+  %future = icmp ugt <32 x i32> %time, %seens
+  %loose = or <32 x i1> %hidden, %future
+  %bits = bitcast <32 x i1> %loose to i32
+  %those = and i32 %bits, %lanes
+  %sync = and i32 %action, 4
+  %syncs = icmp ne i32 %sync, 0
+  br i1 %syncs, label %first, label %all
+first:
+  ; What a block stores after a fence may hand something over: a flag, a lock that it gives back.
+  %later = call i32 @field(ptr %w, i64 $w_stamp_later)
+  %laters = call <32 x i32> @splat32(i32 %later)
+  %early = icmp ult <32 x i32> %t, %laters
+  %earlybits = bitcast <32 x i1> %early to i32
+  %changing = and i32 %action, 3
+  %modifies = icmp eq i32 %changing, 3
+  %strict = select i1 %modifies, i32 %earlybits, i32 0
+  %sthose = and i32 %those, %strict
+  br label %all
+all:
+  %guilty = phi i32 [ %those, %entry ], [ %sthose, %first ]
+  %some = icmp ne i32 %guilty, 0
+  br i1 %some, label %note, label %out
+note:
+  %places = alloca [32 x i64], align 64
+  %stamps = alloca [32 x i32], align 64
+  %times = alloca [32 x i32], align 64
+  store <32 x i64> %a, ptr %places, align 64
+  store <32 x i32> %t, ptr %stamps, align 64
+  store <32 x i32> %time, ptr %times, align 64
+  %lane = call i32 @llvm.cttz.i32(i32 %guilty, i1 true)
+  %lane64 = zext i32 %lane to i64
+  %p_stamp = getelementptr i32, ptr %stamps, i64 %lane64
+  %stamp = load i32, ptr %p_stamp
+  %owner = call i32 @owner_of(ptr %w, i32 %stamp)
+  %p_other = getelementptr i8, ptr %w, i64 $w_fault_other
+  store i32 %owner, ptr %p_other
+  %p_time = getelementptr i32, ptr %times, i64 %lane64
+  %when = load i32, ptr %p_time
+  %told = icmp ne i32 %when, 0
+  %told32 = zext i1 %told to i32
+  %p_told = getelementptr i8, ptr %w, i64 $w_fault_other_published
+  store i32 %told32, ptr %p_told
+  %soft = icmp eq i32 %action, 2
+  br i1 %soft, label %out, label %fault
+fault:
+  %p_a = getelementptr i64, ptr %places, i64 %lane64
+  %address = load i64, ptr %p_a
+  call void @sgpu_fault(ptr %w, i32 $fault_race_global, i32 %site, i32 %lane, i64 %address)
+  unreachable
+out:
+  ret i32 %guilty
+}
+
+; The number of the block that a stamp stands for.
+define internal i32 @owner_of(ptr %w, i32 %stamp) {
+entry:
+  %base = call i32 @field(ptr %w, i64 $w_stamp_base)
+  %later = call i32 @field(ptr %w, i64 $w_stamp_later)
+  %first = icmp ult i32 %stamp, %later
+  %number = sub i32 %stamp, %base
+  br i1 %first, label %plain, label %look
+plain:
+  ret i32 %number
+look:
+  %place = sub i32 %stamp, %later
+  %place64 = zext i32 %place to i64
+  %owners = call i64 @wide_field(ptr %w, i64 $w_owners)
+  %p_owners = inttoptr i64 %owners to ptr
+  %p = getelementptr i32, ptr %p_owners, i64 %place64
+  %block = load i32, ptr %p
+  ret i32 %block
+}
