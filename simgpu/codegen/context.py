@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simgpu.analysis.copies import copying_loads
 from simgpu.analysis.shapes import Shape, add, known
 from simgpu.analysis.uniformity import Uniformity
 from simgpu.codegen.program import Program
@@ -62,6 +63,8 @@ class Context:
         self.program = program
         self.function = function
         self.uniformity = uniformity
+        self.copies = copying_loads(function) if program.variant.checks else frozenset()
+        """Loads that may read what nothing has written, since they only move it."""
         self.variables = {variable.name: variable for variable in function.variables}
         self.worker = Value("%w", "ptr", 1)
         self.frame = constant("i64", 0) if function.entry else Value("%frame", "i64", 1)
