@@ -15,6 +15,7 @@ from sandbox.values import BuildError, BuildErrorKind, Candidate, SourceFile
 LIBRARY = "candidate.so"
 PTX = "candidate.ptx"
 
+_REGISTERS = re.compile(r"\b(?:PYBIND11_MODULE|TORCH_LIBRARY\w*)\s*\(")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 _DIRECT = """\
@@ -24,7 +25,7 @@ KERNELWRIGHT_EXPORT({entry})
 """
 _BOUND = """\
 #include "{source}"
-#include <kernelwright/pybind.h>
+#include <kernelwright/bindings.h>
 KERNELWRIGHT_EXPORT_BINDING({entry})
 """
 
@@ -84,13 +85,13 @@ def entry_source(candidate: Candidate) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*", candidate.entry, re.ASCII):
         raise BuildError(BuildErrorKind.SPEC, f"the entry `{candidate.entry}` is not a function name", "")
     code = _COMMENT.sub(" ", source.text)
-    # A module that binds another C++ function under the entry's name says which function to call.
-    bound = re.search(rf'\.\s*def\s*\(\s*"{candidate.entry}"\s*,', code) and "PYBIND11_MODULE" in code
+    # A module or a library that binds a function under the entry's name says which function to call.
+    bound = _REGISTERS.search(code) and re.search(rf'\.\s*(?:def|impl)\s*\(\s*"(?:\w+::)?{candidate.entry}["(.]', code)
     return (_BOUND if bound else _DIRECT).format(source=source.name, entry=candidate.entry)
 
 
 @lru_cache(maxsize=4)
 def headers_hash(root: Path) -> str:
     """Hash our headers, names and contents."""
-    files = sorted(path for path in root.rglob("*.h"))
+    files = sorted(path for path in root.rglob("*") if path.is_file())
     return content_key(*(part for path in files for part in (str(path.relative_to(root)), path.read_bytes())))

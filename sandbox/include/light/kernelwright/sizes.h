@@ -4,6 +4,7 @@
 #include <array>
 #include <initializer_list>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include <kernelwright/check.h>
@@ -13,6 +14,37 @@ namespace c10 {
 using std::nullopt;
 using std::nullopt_t;
 using std::optional;
+using string_view = std::string_view;
+
+// `for (auto i : c10::irange(n))`.
+template <typename Integer>
+class Range {
+ public:
+  struct Iterator {
+    Integer value;
+    Integer operator*() const { return value; }
+    Iterator& operator++() {
+      ++value;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return value != other.value; }
+    bool operator==(const Iterator& other) const { return value == other.value; }
+  };
+  Range(Integer begin, Integer end) : begin_{begin}, end_{end < begin ? begin : end} {}
+  Iterator begin() const { return begin_; }
+  Iterator end() const { return end_; }
+
+ private:
+  Iterator begin_, end_;
+};
+template <typename Integer>
+Range<Integer> irange(Integer end) {
+  return {Integer(0), end};
+}
+template <typename Begin, typename End>
+Range<End> irange(Begin begin, End end) {
+  return {static_cast<End>(begin), end};
+}
 
 // A borrowed list of numbers, valid while what it was made from lives.
 template <typename T>
@@ -41,6 +73,11 @@ class ArrayRef {
   }
   constexpr const T& front() const { return data_[0]; }
   constexpr const T& back() const { return data_[length_ - 1]; }
+  ArrayRef slice(size_t first, size_t count) const {
+    TORCH_CHECK(first + count <= length_, "the slice from ", first, " of ", count, " is outside a list of ", length_);
+    return ArrayRef(data_ + first, count);
+  }
+  ArrayRef slice(size_t first) const { return slice(first, length_ - first); }
   std::vector<T> vec() const { return std::vector<T>(begin(), end()); }
   bool equals(ArrayRef other) const {
     if (length_ != other.length_) return false;
@@ -64,6 +101,46 @@ bool operator!=(ArrayRef<T> a, ArrayRef<T> b) {
 }
 
 using IntArrayRef = ArrayRef<int64_t>;
+using OptionalIntArrayRef = optional<IntArrayRef>;
+template <typename T, unsigned N>
+using SmallVector = std::vector<T>;
+using DimVector = std::vector<int64_t>;
+
+// A number of any type.
+class Scalar {
+ public:
+  Scalar() : Scalar(int64_t(0)) {}
+  template <typename Number, std::enable_if_t<std::is_arithmetic<Number>::value, int> = 0>
+  Scalar(Number value)
+      : floating_(std::is_floating_point<Number>::value),
+        boolean_(std::is_same<Number, bool>::value),
+        real_(static_cast<double>(value)),
+        integer_(static_cast<int64_t>(value)) {}
+  Scalar(Half value) : Scalar(static_cast<float>(value)) {}
+  Scalar(BFloat16 value) : Scalar(static_cast<float>(value)) {}
+  bool isFloatingPoint() const { return floating_; }
+  bool isBoolean() const { return boolean_; }
+  bool isIntegral(bool include_bool) const { return !floating_ && (include_bool || !boolean_); }
+  ScalarType type() const {
+    return floating_ ? ScalarType::Double : boolean_ ? ScalarType::Bool : ScalarType::Long;
+  }
+  template <typename T>
+  T to() const {
+    return floating_ ? static_cast<T>(real_) : static_cast<T>(integer_);
+  }
+  double toDouble() const { return to<double>(); }
+  float toFloat() const { return to<float>(); }
+  int64_t toLong() const { return to<int64_t>(); }
+  int toInt() const { return to<int>(); }
+  bool toBool() const { return to<bool>(); }
+  Half toHalf() const { return Half(to<float>()); }
+  BFloat16 toBFloat16() const { return BFloat16(to<float>()); }
+
+ private:
+  bool floating_, boolean_;
+  double real_;
+  int64_t integer_;
+};
 
 enum class DeviceType : int8_t { CPU = 0, CUDA = 1 };
 constexpr DeviceType kCPU = DeviceType::CPU;
@@ -96,18 +173,40 @@ class Device {
 
 enum class Layout : int8_t { Strided };
 constexpr Layout kStrided = Layout::Strided;
-enum class MemoryFormat : int8_t { Contiguous, Preserve };
+enum class MemoryFormat : int8_t { Contiguous, Preserve, ChannelsLast, ChannelsLast3d };
+enum class DispatchKey : uint8_t {
+  Undefined,
+  CPU,
+  CUDA,
+  Meta,
+  Autograd,
+  AutogradCUDA,
+  CompositeExplicitAutograd,
+  CompositeImplicitAutograd,
+};
 
 struct TensorOptions {
   TensorOptions() = default;
   TensorOptions(ScalarType type) : dtype_(type) {}
   TensorOptions(Device device) : device_(device) {}
   TensorOptions(DeviceType device) : device_(Device(device)) {}
+  // What `over` says, and this for the rest.
+  TensorOptions merge_in(const TensorOptions& over) const {
+    TensorOptions merged = *this;
+    if (over.dtype_) merged.dtype_ = over.dtype_;
+    if (over.device_) merged.device_ = over.device_;
+    return merged;
+  }
 
   TensorOptions dtype(ScalarType type) const {
     TensorOptions changed = *this;
     changed.dtype_ = type;
     return changed;
+  }
+  TensorOptions dtype(optional<ScalarType> type) const { return type ? dtype(*type) : *this; }
+  template <typename T>
+  TensorOptions dtype() const {
+    return dtype(CppTypeToScalarType<T>::value);
   }
   TensorOptions device(Device device) const {
     TensorOptions changed = *this;
@@ -117,18 +216,25 @@ struct TensorOptions {
   TensorOptions device(DeviceType type, DeviceIndex index = -1) const { return device(Device(type, index)); }
   TensorOptions layout(Layout) const { return *this; }
   TensorOptions memory_format(MemoryFormat) const { return *this; }
+  TensorOptions pinned_memory(bool) const { return *this; }
   // Nothing here records a graph, so this is kept only for what the source says.
   TensorOptions requires_grad(bool = true) const { return *this; }
-  ScalarType dtype() const { return dtype_; }
-  Device device() const { return device_; }
+  ScalarType dtype() const { return dtype_.value_or(ScalarType::Float); }
+  Device device() const { return device_.value_or(Device(kCPU)); }
 
  private:
-  ScalarType dtype_ = ScalarType::Float;
-  Device device_ = Device(kCPU);
+  optional<ScalarType> dtype_;
+  optional<Device> device_;
 };
 
 inline TensorOptions dtype(ScalarType type) { return TensorOptions(type); }
+template <typename T>
+TensorOptions dtype() {
+  return TensorOptions().dtype<T>();
+}
 inline TensorOptions device(Device device) { return TensorOptions(device); }
+inline TensorOptions requires_grad(bool = true) { return TensorOptions(); }
+inline ScalarType typeMetaToScalarType(ScalarType type) { return type; }
 
 // How TORCH_CHECK spells them; found by argument-dependent lookup.
 inline void append(std::string& text, Device device) { text += device.str(); }
@@ -138,4 +244,12 @@ inline void append(std::string& text, DeviceType type) { text += Device(type).st
 
 namespace at {
 using namespace c10;
+template <typename A, typename B>
+KERNELWRIGHT_HD constexpr auto ceil_div(A a, B b) {
+  return (a + b - 1) / b;
 }
+template <typename A, typename B>
+KERNELWRIGHT_HD constexpr auto round_up(A a, B b) {
+  return ceil_div(a, b) * b;
+}
+}  // namespace at

@@ -8,33 +8,33 @@
 #include <tuple>
 #include <utility>
 
-#include <tvm/ffi/c_api.h>
-#include <tvm/ffi/extra/c_env_api.h>
-
 #include <kernelwright/accessor.h>
 #include <kernelwright/sizes.h>
 
+#include <kernelwright/ffi.h>
+
 namespace kernelwright {
 
-// Turn the error that a TVM FFI call left behind into an exception.
-[[noreturn]] inline void throw_raised() {
-  TVMFFIObjectHandle error = nullptr;
-  TVMFFIErrorMoveFromRaised(&error);
-  if (error == nullptr) fail("TVM FFI failed without an error");
-  const TVMFFIErrorCell* cell = TVMFFIErrorGetCellPtr(error);
-  const std::string kind(cell->kind.data, cell->kind.size);
-  const std::string text(cell->message.data, cell->message.size);
-  TVMFFIObjectDecRef(error);
-  if (kind == "MemoryError") throw c10::OutOfMemoryError(text);
-  fail(text);
+// Axes from the slowest to the fastest.
+inline std::vector<int64_t> row_major(int64_t axes) {
+  std::vector<int64_t> order(static_cast<size_t>(axes));
+  for (int64_t axis = 0; axis < axes; ++axis) order[static_cast<size_t>(axis)] = axis;
+  return order;
 }
-
-inline void check_ffi(int code) {
-  if (code != 0) throw_raised();
+inline std::vector<int64_t> channels_last(int64_t axes) {
+  std::vector<int64_t> order = row_major(axes);
+  std::rotate(order.begin() + 1, order.begin() + 2, order.end());
+  return order;
 }
-
-inline cudaStream_t current_stream(int device) {
-  return static_cast<cudaStream_t>(TVMFFIEnvGetStream(kDLCUDA, device));
+inline bool dense_in_order(c10::IntArrayRef sizes, c10::IntArrayRef strides, const std::vector<int64_t>& order) {
+  int64_t step = 1;
+  for (size_t i = order.size(); i-- > 0;) {
+    const size_t axis = static_cast<size_t>(order[i]);
+    if (sizes[axis] == 0) return true;
+    if (sizes[axis] != 1 && strides[axis] != step) return false;
+    step *= sizes[axis];
+  }
+  return true;
 }
 
 inline std::vector<int64_t> dense_strides(c10::IntArrayRef sizes) {
@@ -50,6 +50,19 @@ inline std::vector<int64_t> dense_strides(c10::IntArrayRef sizes) {
 }  // namespace kernelwright
 
 namespace at {
+
+// What the old `x.type()` gives.
+class ElementType {
+ public:
+  ElementType(ScalarType type, bool cuda) : type_(type), cuda_(cuda) {}
+  operator ScalarType() const { return type_; }
+  ScalarType scalarType() const { return type_; }
+  bool is_cuda() const { return cuda_; }
+
+ private:
+  ScalarType type_;
+  bool cuda_;
+};
 
 class Tensor {
  public:
@@ -102,6 +115,7 @@ class Tensor {
 
   ScalarType scalar_type() const { return kernelwright::from_dlpack(dl().dtype); }
   ScalarType dtype() const { return scalar_type(); }
+  ElementType type() const { return {scalar_type(), is_cuda()}; }
   bool is_floating_point() const { return isFloatingType(scalar_type()); }
   Device device() const {
     return is_cuda() ? Device(kCUDA, static_cast<DeviceIndex>(dl().device.device_id)) : Device(kCPU);
@@ -110,16 +124,22 @@ class Tensor {
   bool is_cuda() const { return dl().device.device_type == kDLCUDA; }
   bool is_cpu() const { return !is_cuda(); }
   TensorOptions options() const { return TensorOptions(scalar_type()).device(device()); }
-  bool is_contiguous(MemoryFormat = MemoryFormat::Contiguous) const {
-    int64_t step = 1;
-    for (int64_t axis = dim(); axis-- > 0;) {
-      if (size(axis) == 0) return true;
-      if (size(axis) != 1 && stride(axis) != step) return false;
-      step *= size(axis);
-    }
-    return true;
+  Layout layout() const { return kStrided; }
+  bool is_contiguous(MemoryFormat format = MemoryFormat::Contiguous) const {
+    if (format != MemoryFormat::ChannelsLast && format != MemoryFormat::ChannelsLast3d)
+      return kernelwright::dense_in_order(sizes(), strides(), kernelwright::row_major(dim()));
+    const bool planes = format == MemoryFormat::ChannelsLast;
+    return dim() == (planes ? 4 : 5) && kernelwright::dense_in_order(sizes(), strides(), kernelwright::channels_last(dim()));
   }
-  bool is_non_overlapping_and_dense() const { return is_contiguous(); }
+  bool is_non_overlapping_and_dense() const {
+    std::vector<int64_t> order = kernelwright::row_major(dim());
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return stride(a) > stride(b); });
+    return kernelwright::dense_in_order(sizes(), strides(), order);
+  }
+  MemoryFormat suggest_memory_format() const {
+    if (!is_contiguous() && is_contiguous(MemoryFormat::ChannelsLast)) return MemoryFormat::ChannelsLast;
+    return MemoryFormat::Contiguous;
+  }
 
   void* data_ptr() const { return static_cast<char*>(dl().data) + dl().byte_offset; }
   const void* const_data_ptr() const { return data_ptr(); }
@@ -159,84 +179,48 @@ class Tensor {
   }
 
   // Views share the memory and copy nothing.
-  Tensor as_strided(IntArrayRef sizes, IntArrayRef strides) const {
+  // `offset` counts elements from where this tensor begins.
+  Tensor as_strided(IntArrayRef sizes, IntArrayRef strides, int64_t offset = 0) const {
     DLTensor prototype = dl();
     prototype.ndim = static_cast<int32_t>(sizes.size());
     prototype.shape = const_cast<int64_t*>(sizes.data());
     prototype.strides = const_cast<int64_t*>(strides.data());
+    prototype.data = static_cast<char*>(prototype.data) + offset * static_cast<int64_t>(itemsize());
     TVMFFIObjectHandle view = nullptr;
     kernelwright::check_ffi(TVMFFITensorCreateUnsafeView(handle_, &prototype, &view));
     return adopt(view);
   }
-  Tensor view(IntArrayRef shape) const {
-    TORCH_CHECK(is_contiguous(), "view needs a contiguous tensor");
-    std::vector<int64_t> sizes = shape.vec();
-    int64_t known = 1;
-    int64_t* open = nullptr;
-    for (int64_t& size : sizes) {
-      if (size >= 0) {
-        known *= size;
-      } else {
-        TORCH_CHECK(open == nullptr, "only one size can be inferred");
-        open = &size;
-      }
-    }
-    if (open != nullptr) *open = known == 0 ? 0 : numel() / known;
-    if (open != nullptr) known *= *open;
-    TORCH_CHECK(known == numel(), "shape ", shape, " does not hold ", numel(), " elements");
-    return as_strided(sizes, kernelwright::dense_strides(sizes));
-  }
+  Tensor view(IntArrayRef shape) const;
   Tensor reshape(IntArrayRef shape) const { return view(shape); }
   Tensor view_as(const Tensor& other) const { return view(other.sizes()); }
   Tensor reshape_as(const Tensor& other) const { return view(other.sizes()); }
-  Tensor flatten(int64_t first = 0, int64_t last = -1) const {
-    if (dim() == 0) return view({1});
-    const size_t from = wrap(first), to = wrap(last);
-    std::vector<int64_t> shape(sizes().begin(), sizes().begin() + from + 1);
-    for (size_t axis = from + 1; axis <= to; ++axis) shape[from] *= sizes()[axis];
-    shape.insert(shape.end(), sizes().begin() + to + 1, sizes().end());
-    return view(shape);
-  }
-  Tensor unsqueeze(int64_t axis) const {
-    const int64_t place = axis < 0 ? axis + dim() + 1 : axis;
-    TORCH_CHECK(0 <= place && place <= dim(), "axis ", axis, " is out of range");
-    std::vector<int64_t> shape = sizes().vec(), steps = strides().vec();
-    const int64_t step = place < dim() ? shape[place] * steps[place] : 1;
-    shape.insert(shape.begin() + place, 1);
-    steps.insert(steps.begin() + place, step);
-    return as_strided(shape, steps);
-  }
-  Tensor squeeze(int64_t axis) const {
-    const size_t place = wrap(axis);
-    if (sizes()[place] != 1) return *this;
-    std::vector<int64_t> shape = sizes().vec(), steps = strides().vec();
-    shape.erase(shape.begin() + place);
-    steps.erase(steps.begin() + place);
-    return as_strided(shape, steps);
-  }
-  Tensor permute(IntArrayRef order) const {
-    TORCH_CHECK(static_cast<int64_t>(order.size()) == dim(), "permute needs every axis once");
-    std::vector<int64_t> shape, steps;
-    for (int64_t axis : order) {
-      shape.push_back(size(axis));
-      steps.push_back(stride(axis));
-    }
-    return as_strided(shape, steps);
-  }
-  Tensor transpose(int64_t first, int64_t second) const {
-    std::vector<int64_t> order(static_cast<size_t>(dim()));
-    for (size_t axis = 0; axis < order.size(); ++axis) order[axis] = static_cast<int64_t>(axis);
-    std::swap(order[wrap(first)], order[wrap(second)]);
-    return permute(order);
-  }
+  Tensor flatten(int64_t first = 0, int64_t last = -1) const;
+  Tensor unsqueeze(int64_t axis) const;
+  Tensor squeeze() const;
+  Tensor squeeze(int64_t axis) const;
+  Tensor permute(IntArrayRef order) const;
+  Tensor transpose(int64_t first, int64_t second) const;
   Tensor t() const { return dim() < 2 ? *this : transpose(0, 1); }
+  Tensor mT() const { return transpose(-2, -1); }
+  Tensor select(int64_t axis, int64_t index) const;
+  Tensor operator[](int64_t index) const { return select(0, index); }
+  Tensor narrow(int64_t axis, int64_t start, int64_t length) const;
+  Tensor slice(int64_t axis = 0, optional<int64_t> start = nullopt, optional<int64_t> end = nullopt,
+               int64_t step = 1) const;
+  Tensor expand(IntArrayRef shape) const;
+  Tensor expand_as(const Tensor& other) const { return expand(other.sizes()); }
+  std::vector<Tensor> unbind(int64_t axis = 0) const;
+  std::vector<Tensor> split(int64_t length, int64_t axis = 0) const;
+  std::vector<Tensor> chunk(int64_t count, int64_t axis = 0) const;
 
   Tensor contiguous(MemoryFormat = MemoryFormat::Contiguous) const {
     TORCH_CHECK(is_contiguous(), "contiguous() would have to copy a strided tensor: read it by its strides in the kernel");
     return *this;
   }
   Tensor detach() const { return *this; }
+  Tensor alias() const { return *this; }
   Tensor cuda() const { return to(Device(kCUDA)); }
+  Tensor& set_requires_grad(bool) { return *this; }
   Tensor to(ScalarType type) const {
     TORCH_CHECK(type == scalar_type(), "to(", type, ") would have to convert ", scalar_type(), ": convert in the kernel");
     return *this;
@@ -246,17 +230,17 @@ class Tensor {
     return *this;
   }
   Tensor to(const TensorOptions& target) const { return to(target.dtype()).to(target.device()); }
+  Tensor to(Device target, ScalarType type) const { return to(type).to(target); }
 
   Tensor& zero_() {
     set_bytes(0);
     return *this;
   }
-  template <typename T>
-  Tensor& fill_(T value) {
+  Tensor& fill_(const Scalar& value) {
     switch (scalar_type()) {
 #define KERNELWRIGHT_FILL(Type, Name)            \
   case ScalarType::Name: {                       \
-    const Type element = static_cast<Type>(value); \
+    const Type element = value.to<Type>();       \
     repeat(&element, sizeof element);            \
     break;                                       \
   }
@@ -268,13 +252,18 @@ class Tensor {
     return *this;
   }
   Tensor& copy_(const Tensor& source, bool = false) {
-    TORCH_CHECK(source.sizes() == sizes() && source.scalar_type() == scalar_type() && is_contiguous() &&
-                    source.is_contiguous(),
-                "copy_ copies between contiguous tensors of one shape and type only");
+    TORCH_CHECK(source.sizes() == sizes() && source.strides() == strides() && source.scalar_type() == scalar_type() &&
+                    is_non_overlapping_and_dense(),
+                "copy_ copies between dense tensors of one shape, layout and type only");
     move_bytes(data_ptr(), source.data_ptr(), nbytes());
     return *this;
   }
-  Tensor clone() const;
+  Tensor clone(MemoryFormat = MemoryFormat::Preserve) const;
+  Tensor new_empty(IntArrayRef sizes) const { return new_empty(sizes, options()); }
+  Tensor new_empty(IntArrayRef sizes, const TensorOptions& options) const;
+  Tensor new_zeros(IntArrayRef sizes) const { return new_zeros(sizes, options()); }
+  Tensor new_zeros(IntArrayRef sizes, const TensorOptions& options) const;
+  Scalar item() const;
   template <typename T>
   T item() const {
     TORCH_CHECK(numel() == 1, "item() needs a tensor of one element");
@@ -310,7 +299,7 @@ class Tensor {
   }
   cudaStream_t stream() const { return kernelwright::current_stream(dl().device.device_id); }
   void set_bytes(int byte) const {
-    TORCH_CHECK(is_contiguous(), "only a contiguous tensor can be filled");
+    TORCH_CHECK(is_non_overlapping_and_dense(), "only a dense tensor can be filled");
     if (nbytes() == 0) return;
     if (is_cuda()) {
       C10_CUDA_CHECK(cudaMemsetAsync(data_ptr(), byte, nbytes(), stream()));
@@ -333,7 +322,7 @@ class Tensor {
       set_bytes(bytes[0]);
       return;
     }
-    TORCH_CHECK(is_contiguous(), "only a contiguous tensor can be filled");
+    TORCH_CHECK(is_non_overlapping_and_dense(), "only a dense tensor can be filled");
     std::vector<unsigned char> stretch(std::min<size_t>(nbytes(), 4096 * width));
     for (size_t i = 0; i < stretch.size(); ++i) stretch[i] = bytes[i % width];
     move_bytes(data_ptr(), stretch.data(), stretch.size());
@@ -345,6 +334,18 @@ class Tensor {
   TVMFFIObjectHandle handle_ = nullptr;
 };
 
+inline Scalar Tensor::item() const {
+  switch (scalar_type()) {
+#define KERNELWRIGHT_ITEM(Type, Name) \
+  case ScalarType::Name:              \
+    return Scalar(item<Type>());
+    KERNELWRIGHT_FOR_EACH_TYPE(KERNELWRIGHT_ITEM)
+#undef KERNELWRIGHT_ITEM
+    default:
+      kernelwright::fail("item() does not know this element type");
+  }
+}
+
 using TensorList = ArrayRef<Tensor>;
 
 template <typename T, size_t N, template <typename> class Traits = DefaultPtrTraits>
@@ -352,57 +353,4 @@ using PackedTensorAccessor32 = PackedTensorAccessor<T, N, Traits, int32_t>;
 template <typename T, size_t N, template <typename> class Traits = DefaultPtrTraits>
 using PackedTensorAccessor64 = PackedTensorAccessor<T, N, Traits, int64_t>;
 
-inline Tensor empty(IntArrayRef sizes, const TensorOptions& options = {}) {
-  int device = options.device().index();
-  if (options.device().is_cuda() && device < 0) C10_CUDA_CHECK(cudaGetDevice(&device));
-  DLTensor prototype{};
-  prototype.device = {options.device().is_cuda() ? kDLCUDA : kDLCPU, std::max(device, 0)};
-  prototype.ndim = static_cast<int32_t>(sizes.size());
-  prototype.dtype = kernelwright::to_dlpack(options.dtype());
-  prototype.shape = const_cast<int64_t*>(sizes.data());
-  for (int64_t size : sizes) TORCH_CHECK(size >= 0, "a size is negative: ", sizes);
-  TVMFFIObjectHandle handle = nullptr;
-  kernelwright::check_ffi(TVMFFIEnvTensorAlloc(&prototype, &handle));
-  return Tensor::adopt(handle);
-}
-
-inline Tensor empty_strided(IntArrayRef sizes, IntArrayRef strides, const TensorOptions& options = {}) {
-  TORCH_CHECK(sizes.size() == strides.size(), "empty_strided needs one stride per size");
-  int64_t extent = 1;
-  for (size_t i = 0; i < sizes.size(); ++i) extent = sizes[i] == 0 ? 0 : extent + (sizes[i] - 1) * strides[i];
-  return empty({extent}, options).as_strided(sizes, strides);
-}
-
-inline Tensor zeros(IntArrayRef sizes, const TensorOptions& options = {}) {
-  Tensor tensor = empty(sizes, options);
-  return tensor.zero_();
-}
-template <typename T>
-Tensor full(IntArrayRef sizes, T value, const TensorOptions& options = {}) {
-  Tensor tensor = empty(sizes, options);
-  return tensor.fill_(value);
-}
-inline Tensor ones(IntArrayRef sizes, const TensorOptions& options = {}) { return full(sizes, 1, options); }
-
-inline Tensor empty_like(const Tensor& like) { return empty(like.sizes(), like.options()); }
-inline Tensor empty_like(const Tensor& like, const TensorOptions& options) { return empty(like.sizes(), options); }
-inline Tensor zeros_like(const Tensor& like) { return zeros(like.sizes(), like.options()); }
-inline Tensor zeros_like(const Tensor& like, const TensorOptions& options) { return zeros(like.sizes(), options); }
-inline Tensor ones_like(const Tensor& like) { return ones(like.sizes(), like.options()); }
-inline Tensor ones_like(const Tensor& like, const TensorOptions& options) { return ones(like.sizes(), options); }
-template <typename T>
-Tensor full_like(const Tensor& like, T value) {
-  return full(like.sizes(), value, like.options());
-}
-
-inline Tensor Tensor::clone() const {
-  Tensor copy = empty_like(*this);
-  return copy.copy_(*this);
-}
-
 }  // namespace at
-
-namespace torch {
-using namespace at;
-using Dtype = c10::ScalarType;
-}  // namespace torch

@@ -1,73 +1,47 @@
-// PYBIND11_MODULE without Python: `m.def` enters a host function in a table, from which the entry is called.
+// PYBIND11_MODULE without Python: `m.def` enters a host function in the table of bindings.
 #pragma once
 
-#include <kernelwright/export.h>
-
-namespace kernelwright {
-
-using Erased = void (*)();
-using Thunk = void (*)(Erased, const char*, const TVMFFIAny*, int32_t, TVMFFIAny*);
-
-struct Binding {
-  std::string name;
-  Erased function;
-  Thunk thunk;
-};
-
-inline std::vector<Binding>& bindings() {
-  static std::vector<Binding> table;
-  return table;
-}
-
-template <typename Result, typename... Parameters, size_t... I>
-void call_bound(Result (*function)(Parameters...), std::index_sequence<I...>, const TVMFFIAny* arguments,
-                TVMFFIAny* result) {
-  (void)arguments;
-  std::tuple<std::decay_t<Parameters>...> values{Argument<std::decay_t<Parameters>>::from(arguments[I])...};
-  if constexpr (std::is_void<Result>::value) {
-    function(std::get<I>(values)...);
-  } else {
-    give(function(std::get<I>(values)...), result);
-  }
-}
-
-template <typename Result, typename... Parameters>
-void bound_thunk(Erased erased, const char* name, const TVMFFIAny* arguments, int32_t given, TVMFFIAny* result) {
-  constexpr size_t declared = sizeof...(Parameters);
-  if (given != static_cast<int32_t>(declared))
-    fail(message(name, " takes ", declared, " arguments, ", given, " were given"));
-  call_bound(reinterpret_cast<Result (*)(Parameters...)>(erased), std::make_index_sequence<declared>{}, arguments,
-             result);
-}
-
-inline void call_binding(const char* name, const TVMFFIAny* arguments, int32_t given, TVMFFIAny* result) {
-  for (const Binding& binding : bindings())
-    if (binding.name == name) return binding.thunk(binding.function, name, arguments, given, result);
-  fail(message("PYBIND11_MODULE defines no function named ", name));
-}
-
-}  // namespace kernelwright
+#include <kernelwright/bindings.h>
 
 namespace pybind11 {
 
-struct arg {
-  explicit arg(const char*) {}
+struct none {
   template <typename T>
-  arg& operator=(T&&) {
-    return *this;
+  operator std::optional<T>() const {
+    return std::nullopt;
   }
+  operator at::Tensor() const { return at::Tensor(); }
+};
+
+// A parameter with its default, as `py::arg("x") = value` makes it.
+template <typename T>
+struct arg_v {
+  T value;
+};
+
+struct arg {
+  explicit constexpr arg(const char*) {}
+  template <typename T>
+  arg_v<std::decay_t<T>> operator=(T&& value) const {
+    return {std::forward<T>(value)};
+  }
+  arg& noconvert(bool = true) { return *this; }
 };
 
 inline namespace literals {
 inline arg operator""_a(const char* name, size_t) { return arg(name); }
 }  // namespace literals
 
+class gil_scoped_release {};
+class gil_scoped_acquire {};
+template <typename... Guards>
+struct call_guard {};
+
 class module_ {
  public:
   template <typename Result, typename... Parameters, typename... Extra>
-  module_& def(const char* name, Result (*function)(Parameters...), const Extra&...) {
-    ::kernelwright::bindings().push_back({name, reinterpret_cast<::kernelwright::Erased>(function),
-                                          &::kernelwright::bound_thunk<Result, Parameters...>});
+  module_& def(const char* name, Result (*function)(Parameters...), const Extra&... extra) {
+    ::kernelwright::bind(name, function, Collector<Parameters...>::collect(extra...));
     return *this;
   }
   template <typename Lambda, typename... Extra>
@@ -75,9 +49,43 @@ class module_ {
     return def(name, +lambda, extra...);
   }
   const char*& doc() { return doc_; }
+  std::string& attr(const char*) { return attribute_; }
 
  private:
+  template <typename... Parameters>
+  struct Collector {
+    template <typename... Extra>
+    static ::kernelwright::Defaults collect(const Extra&... extra) {
+      ::kernelwright::Defaults defaults;
+      (add(defaults, extra), ...);
+      return defaults;
+    }
+    static void add(::kernelwright::Defaults& defaults, const arg&) { defaults.push_back(nullptr); }
+    template <typename T>
+    static void add(::kernelwright::Defaults& defaults, const arg_v<T>& given) {
+      defaults.push_back(nullptr);
+      keep(defaults, given.value, std::index_sequence_for<Parameters...>{});
+    }
+    template <typename Other>
+    static void add(::kernelwright::Defaults&, const Other&) {}  // a docstring, a guard
+
+    template <typename T, size_t... I>
+    static void keep(::kernelwright::Defaults& defaults, const T& value, std::index_sequence<I...>) {
+      (keep_as<typename ::kernelwright::Argument<std::decay_t<Parameters>>::type>(defaults, I, value), ...);
+    }
+    template <typename Held, typename T>
+    static void keep_as(::kernelwright::Defaults& defaults, size_t index, const T& value) {
+      if (index + 1 != defaults.size()) return;
+      if constexpr (std::is_convertible<const T&, Held>::value) {
+        defaults.back() = std::make_shared<Held>(static_cast<Held>(value));
+      } else {
+        TORCH_CHECK(false, "py::arg: the default does not convert to the parameter");
+      }
+    }
+  };
+
   const char* doc_ = "";
+  std::string attribute_;
 };
 using module = module_;
 
@@ -96,9 +104,3 @@ namespace py = pybind11;
     return true;                                                \
   }();                                                          \
   static void kernelwright_bind(::pybind11::module_& variable)
-
-#define KERNELWRIGHT_EXPORT_BINDING(entry)                                                                    \
-  extern "C" TVM_FFI_DLL_EXPORT int __tvm_ffi_##entry(void*, const TVMFFIAny* arguments, int32_t given,       \
-                                                      TVMFFIAny* result) {                                    \
-    return ::kernelwright::guarded([&] { ::kernelwright::call_binding(#entry, arguments, given, result); });  \
-  }

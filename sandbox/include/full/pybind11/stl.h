@@ -1,0 +1,4 @@
+// In place of pybind11: see torch/python.h.
+#pragma once
+
+#include <torch/python.h>
