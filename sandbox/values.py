@@ -65,6 +65,8 @@ class KernelResources(Value):
 
     kernel: str
     """Mangled device name."""
+    arch: str = ""
+    """Real architecture that these figures are of, for instance `sm_90`."""
     registers: int
     """Registers per thread."""
     spill_stores: int = 0
@@ -79,6 +81,37 @@ class KernelResources(Value):
     """Bytes of constant memory, kernel parameters included."""
 
 
+class HeaderKind(StrEnum):
+    """Whose headers a source in the PyTorch extension style is compiled against."""
+
+    LIGHT = "light"
+    """Ours: seconds, and nothing in them computes."""
+    FULL = "full"
+    """PyTorch's own: a minute or more."""
+
+
+class HeaderAttempt(Value):
+    """One compilation of a build that tried several kinds of headers."""
+
+    headers: HeaderKind
+    """What it was compiled against."""
+    seconds: float
+    """Wall seconds."""
+    failure: str = ""
+    """The line that failed it; empty for the attempt that made the build."""
+
+
+class BuildWarning(Value):
+    """One warning of a compiler."""
+
+    file: str | None = None
+    """Source file, when the compiler names one."""
+    line: int | None = None
+    """Source line."""
+    message: str
+    """What it says."""
+
+
 class Build(Value):
     """A candidate made loadable."""
 
@@ -90,6 +123,8 @@ class Build(Value):
     """Host function to call."""
     arch: str
     """Real architecture, for instance `sm_90`."""
+    more_archs: tuple[str, ...] = ()
+    """Further architectures that the library holds machine code for."""
     folder: Path
     """Folder of the artefacts in the build cache."""
     library: str | None
@@ -103,7 +138,15 @@ class Build(Value):
     log: str
     """What the compilers printed."""
     kernels: tuple[KernelResources, ...]
-    """Resources of each kernel."""
+    """Resources of each kernel, for each architecture."""
+    warnings: tuple[BuildWarning, ...] = ()
+    """What the compilers warned of."""
+    headers: HeaderKind | None = None
+    """`cuda`: whose headers the source was compiled against."""
+    attempts: tuple[HeaderAttempt, ...] = ()
+    """`cuda`: every compilation that it took, the last one being this build."""
+    sass: str | None = None
+    """File name of the machine code's listing in `folder`, where a disassembler is installed."""
     seconds: float
     """Wall seconds of the compilation, also when it came from the cache."""
     cached: bool
@@ -124,6 +167,8 @@ class BuildErrorKind(StrEnum):
     RESOURCES = "resources"
     PTXAS = "ptxas"
     LINK = "link"
+    ARCHITECTURE = "architecture"
+    """The source needs a newer architecture than it is built for."""
     TIMEOUT = "timeout"
     SPEC = "spec"
     """The launch specification or the candidate's shape (files, entry) is wrong."""
