@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.loading import read_candidate, read_task
+from cli.loading import read_candidate, read_task, read_verdict
 from cli.output import emit_json, outcome, progress, results
-from cli.report import print_measurement, print_verdict
-from cli.schemas import BenchReport, BuildReport, VerifyReport
-from sandbox.values import BuildError, Language
-from tasks.values import Direction
-from verifier.values import Check
+from cli.report import print_measurement, print_replay, print_verdict
+from cli.schemas import BenchReport, BuildReport, ReplayReport, VerifyReport
+from sandbox.values import BuildError, Candidate, Device, Language, Limits
+from tasks.errors import UserError
+from tasks.values import Direction, Task
+from verifier.values import Check, Verdict
 
 TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, or a library slug.")]
 CandidateArgument = Annotated[
@@ -27,36 +29,68 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 
 
 def verify(
-    task: TaskArgument,
-    candidate: CandidateArgument,
+    task: Annotated[str | None, typer.Argument(help="A Python file with the op, or a library slug.")] = None,
+    candidate: Annotated[
+        str | None, typer.Argument(help="A .cu or .py file, a folder with one .cu and launch.toml, or RUN:NUMBER.")
+    ] = None,
     *,
     device: DeviceOption = "auto",
     language: LanguageOption = None,
-    seed: Annotated[int | None, typer.Option(help="Replays a verdict; drawn and recorded if left out.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of inputs and schedules; drawn and recorded if left out.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="A verdict that `verify --json` printed: make it again and compare.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Check a candidate against the reference on shapes and values that it never saw.
 
-    Exit code 0 when it passed, 1 when it did not.
+    Exit code 0 when it passed, 1 when it did not. With --replay, which takes task, candidate, device and seed from
+    the file: 0 when every check, figure and output is the same, bit for bit.
     """
     from sandbox.devices import parse_device
-    from verifier.verify import verify as verify_candidate
 
+    if replay is not None:
+        return _replay(replay, given=(task, candidate, language, seed), as_json=as_json)
+    if task is None or candidate is None:
+        raise UserError("name TASK and CANDIDATE, or a verdict with --replay")
     op = read_task(task)
     target = parse_device(device)
     kernel = read_candidate(candidate, op.direction, language)
+    verdict = _judged(op, kernel, target, seed=secrets.randbits(63) if seed is None else seed)
+    if as_json:
+        emit_json(VerifyReport.of(verdict, op, kernel))
+    else:
+        print_verdict(verdict)
+    return 0 if verdict.passed else 1
+
+
+def _judged(task: Task, candidate: Candidate, device: Device, *, seed: int, limits: Limits | None = None) -> Verdict:
+    """Verify under a line that says what is being checked."""
+    from verifier.verify import verify as verify_candidate
+
     with progress.status("building") as status:
 
         def show(check: Check) -> None:
             status.update(f"{check.name} {check.workload or ''}")
 
-        secret = secrets.randbits(63) if seed is None else seed
-        verdict = verify_candidate(op, kernel, target, seed=secret, on_check=show)
+        return verify_candidate(task, candidate, device, seed=seed, limits=limits, on_check=show)
+
+
+def _replay(file: Path, *, given: tuple[object, ...], as_json: bool) -> int:
+    from sandbox.devices import parse_device
+    from verifier.replay import compare_verdicts
+
+    if any(value is not None for value in given):
+        raise UserError("--replay takes task, candidate, language and seed from the file: leave them out")
+    recorded = read_verdict(file)
+    device = parse_device(recorded.device)
+    again = _judged(recorded.task, recorded.candidate, device, seed=recorded.seed, limits=recorded.limits)
+    replay = compare_verdicts(recorded.verdict, again)
     if as_json:
-        emit_json(VerifyReport.of(verdict))
+        emit_json(ReplayReport.of(replay, recorded.task, recorded.candidate))
     else:
-        print_verdict(verdict)
-    return 0 if verdict.passed else 1
+        print_replay(replay)
+    return 0 if replay.identical else 1
 
 
 def bench(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from cli.schemas import VerifyReport
 from dataset.archive import Archive
 from dataset.values import AttemptRecord
 from sandbox.values import Candidate, Language, SourceFile
@@ -22,6 +25,22 @@ def read_task(name: str) -> Task:
     from sandbox.reference import SandboxProber
 
     return load_task(name, SandboxProber())
+
+
+def read_verdict(file: Path) -> VerifyReport:
+    """Return the verdict that a file of `verify --json` holds.
+
+    Raises
+    ------
+    UserError
+        There is no such file, or it holds something else.
+    """
+    try:
+        return VerifyReport.model_validate_json(_read(file))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{file} holds no verdict of `kernelwright verify --json`: {place}: {first['msg']}") from error
 
 
 def read_attempt(archive: Archive, name: str) -> AttemptRecord:

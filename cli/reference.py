@@ -20,6 +20,7 @@ from cli.schemas import (
     ErrorReport,
     KernelList,
     OptimizeReport,
+    ReplayReport,
     RunList,
     TaskList,
     VerifyReport,
@@ -43,6 +44,7 @@ TASK is a Python file with the op or a slug of `kernelwright tasks list`. CANDID
 SCHEMAS: dict[str, type[BaseModel]] = {
     "optimize": OptimizeReport,
     "verify": VerifyReport,
+    "verify --replay": ReplayReport,
     "bench": BenchReport,
     "build": BuildReport,
     "doctor": DoctorReport,

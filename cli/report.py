@@ -12,6 +12,7 @@ from rich.text import Text
 from cli.output import outcome, results
 from dataset.values import AttemptRecord, RunRecord
 from sandbox.values import Candidate
+from verifier.replay import Replay
 from verifier.values import Measurement, Verdict
 
 
@@ -82,7 +83,16 @@ def print_verdict(verdict: Verdict) -> None:
         place = f"{seen.file or seen.kernel}:{seen.line}" if seen.line else seen.kernel
         results.print(f"{seen.kind} at {place}, block {seen.block}, thread {seen.thread}: {seen.message}", markup=False)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in verdict.seconds.items())
-    results.print(f"{stages}; isolation: {verdict.isolation}; replay with --seed {verdict.seed}", style="dim")
+    results.print(f"{stages}; isolation: {verdict.isolation}; seed {verdict.seed}", style="dim")
+
+
+def print_replay(replay: Replay) -> None:
+    """Print whether a verdict replayed, what differs, and which versions are not those of the record."""
+    count = len(replay.verdict.checks)
+    same = f"replayed bit for bit: {replay.verdict.status.value}, {count} checks"
+    results.print(outcome(passed=replay.identical, status=same if replay.identical else "the replay differs"))
+    for difference in (*replay.differences, *replay.environment):
+        results.print(f"{difference.where}: recorded {difference.recorded}, now {difference.found}", markup=False)
 
 
 def _failed_table(verdict: Verdict) -> Table:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataset.values import AttemptRecord, RunRecord
-from sandbox.values import Build, Diagnostic
+from sandbox.values import Build, Candidate, Diagnostic, Limits
 from tasks.values import Task, Value
-from verifier.values import Check, Evidence, Measurement, Verdict
+from verifier.replay import Difference, Replay
+from verifier.values import Check, Environment, Evidence, Measurement, Status, Verdict
 
 
 class VerifyReport(Value):
     """`kernelwright verify --json`: the verdict, with `passed` spelled out."""
 
-    status: str
+    status: Status
     """One of the statuses of docs/verification.md."""
     passed: bool
     """Whether the candidate is accepted."""
@@ -20,20 +21,56 @@ class VerifyReport(Value):
     task_hash: str
     candidate_hash: str
     seed: int
-    """Replays the verdict: pass it as `--seed`."""
+    """Inputs and schedules derive from it; `--replay` takes the whole file."""
     isolation: str
     """How untrusted code was held."""
+    limits: Limits | None
+    """What each of the two child processes could use."""
+    environment: Environment | None
+    """Versions and machine."""
     checks: tuple[Check, ...]
     evidence: tuple[Evidence, ...]
     diagnostics: tuple[Diagnostic, ...]
     seconds: dict[str, float]
     """Wall seconds by stage."""
+    task: Task
+    """What was to be computed, so that the file alone replays the verdict."""
+    candidate: Candidate
+    """What was judged."""
 
     @classmethod
-    def of(cls, verdict: Verdict) -> VerifyReport:
+    def of(cls, verdict: Verdict, task: Task, candidate: Candidate) -> VerifyReport:
         """Flatten a verdict."""
         fields = {name: getattr(verdict, name) for name in Verdict.model_fields}
-        return cls(passed=verdict.passed, **fields)
+        return cls(passed=verdict.passed, task=task, candidate=candidate, **fields)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict alone."""
+        return Verdict(**{name: getattr(self, name) for name in Verdict.model_fields})
+
+
+class ReplayReport(Value):
+    """`kernelwright verify --replay FILE --json`."""
+
+    identical: bool
+    """Whether every check, figure and output is the same, bit for bit."""
+    differences: tuple[Difference, ...]
+    """What is not."""
+    environment: tuple[Difference, ...]
+    """Versions and machine that are not those of the record."""
+    report: VerifyReport
+    """The verdict of the replay."""
+
+    @classmethod
+    def of(cls, replay: Replay, task: Task, candidate: Candidate) -> ReplayReport:
+        """Flatten a replay."""
+        return cls(
+            identical=replay.identical,
+            differences=replay.differences,
+            environment=replay.environment,
+            report=VerifyReport.of(replay.verdict, task, candidate),
+        )
 
 
 class OptimizeReport(Value):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 from sandbox.evidence import HostOpKind
-from sandbox.values import Candidate, Device, DeviceKind, Execution, ExitState, Limits, Tensor
+from sandbox.values import Candidate, Device, DeviceKind, Execution, ExitState, Language, Limits, Tensor
 from simgpu.cost import COST_MODEL_VERSION, floor_us, roofline_us
 from simgpu.specs import DeviceSpec, device_spec
 from tasks.errors import CandidateError, UserError
@@ -56,7 +57,8 @@ def bench(
         place.reference(task, limits) as reference,
         place.candidate(place.build(candidate, device), device, limits) as runner,
     ):
-        timings = tuple(_timing(task, workload, spec, reference, runner, seed=seed) for workload in workloads)
+        pair = _Runners(reference, runner, constructs=candidate.language is Language.MODELNEW)
+        timings = tuple(_timing(task, workload, spec, pair, seed=seed) for workload in workloads)
     return Measurement(
         basis=device.basis,
         device=device.name,
@@ -67,19 +69,28 @@ def bench(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Runners:
+    reference: ReferenceRunner
+    candidate: CandidateRunner
+    constructs: bool
+    """Whether the candidate is a class to construct at each size."""
+
+
 def _timing(
     task: Task,
     workload: Workload,
     spec: DeviceSpec,
-    reference: ReferenceRunner,
-    runner: CandidateRunner,
+    runners: _Runners,
     *,
     seed: int,
 ) -> WorkloadTiming:
+    reference = runners.reference
     arguments = draw_arguments(reference, task, workload, Distribution.NORMAL, seed)
     ops = reference.eager_ops(workload)
     dtype = _arithmetic_type(workload)
-    execution = runner.bench([arguments], repeats=1)
+    construction = reference.construction(workload) if runners.constructs else None
+    execution = runners.candidate.bench([arguments], repeats=1, construction=construction)
     median = _modelled_us(execution, workload)
     written = result_bytes(ops, dtype)
     least = floor_us(spec, written, 0.0, dtype)

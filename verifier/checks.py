@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -55,8 +56,8 @@ def judge(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> I
     yield _stored(draw, execution, kernels)
 
 
-def check(draw: Draw, name: str, failure: Status | None, detail: str) -> Check:
-    """Return a check of one draw; `failure` None means that it held."""
+def check(draw: Draw, name: str, failure: Status | None, detail: str, outputs: Sequence[Tensor] = ()) -> Check:
+    """Return a check of one draw; `failure` None means that it held. Of `outputs` it keeps the hashes."""
     return Check(
         name=name,
         workload=draw.workload.name,
@@ -64,6 +65,7 @@ def check(draw: Draw, name: str, failure: Status | None, detail: str) -> Check:
         status=failure,
         detail=detail,
         public=draw.workload.visibility is Visibility.PUBLIC,
+        outputs=tuple(hashlib.sha256(tensor.data).hexdigest() for tensor in outputs),
     )
 
 
@@ -154,7 +156,8 @@ def _stored(draw: Draw, execution: Execution, kernels: frozenset[str] | None) ->
 
 
 def _own(execution: Execution, kernels: frozenset[str]) -> list[Launch]:
-    return [launch for launch in execution.launches if launch.kernel in kernels]
+    own = kernels | {kernel.kernel for kernel in execution.kernels}
+    return [launch for launch in execution.launches if launch.kernel in own]
 
 
 def _written_bytes(launches: list[Launch]) -> float | None:
@@ -179,6 +182,6 @@ def values(draw: Draw, execution: Execution) -> Check:
         comparison = compare(made, expected)
         prefix = f"output {number}: " if len(draw.expectations) > 1 else ""
         if not comparison.passed:
-            return check(draw, name, Status.WRONG_VALUES, prefix + comparison.detail)
+            return check(draw, name, Status.WRONG_VALUES, prefix + comparison.detail, execution.outputs)
         details.append(prefix + comparison.detail)
-    return check(draw, name, None, "; ".join(details))
+    return check(draw, name, None, "; ".join(details), execution.outputs)

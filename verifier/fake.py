@@ -26,7 +26,7 @@ from sandbox.values import (
     ReferenceResult,
     Tensor,
 )
-from tasks.values import Direction, DType, EagerOp, Precision, Task, Workload
+from tasks.values import CallItem, Construction, Direction, DType, EagerOp, Precision, Role, Task, Workload
 from verifier.laboratory import CandidateRunner, ReferenceRunner
 from verifier.tensors import Array, from_array, to_array, to_float64
 
@@ -170,6 +170,11 @@ class _FakeReference:
     def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:  # noqa: ARG002 - one list serves every size
         return self._eager_ops
 
+    def construction(self, workload: Workload) -> Construction:
+        inputs = tuple(spec.name for spec in workload.inputs if spec.role is Role.INPUT)
+        state = tuple(spec.name for spec in workload.inputs if spec.role is not Role.INPUT)
+        return Construction(call=tuple(CallItem(tensor=name) for name in inputs), inputs=inputs, state=state)
+
 
 class _FakeCandidate:
     def __init__(self, kernel: Kernel, launches: tuple[Launch, ...] | None, microseconds: tuple[float, ...]) -> None:
@@ -190,6 +195,7 @@ class _FakeCandidate:
         counters: bool = False,  # noqa: ARG002 - nothing to count
         schedule_seed: int | None = None,
         return_arguments: bool = True,
+        construction: Construction | None = None,  # noqa: ARG002 - a function needs none
     ) -> Execution:
         copies = [to_array(tensor).copy() for tensor in arguments]
         call = FakeCall(arguments=copies, schedule_seed=schedule_seed, number=self._calls)
@@ -207,7 +213,13 @@ class _FakeCandidate:
             launches=self._seen(outputs),
         )
 
-    def bench(self, argument_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:  # noqa: ARG002
+    def bench(
+        self,
+        argument_sets: Sequence[Sequence[Tensor]],
+        repeats: int,  # noqa: ARG002 - the figures are given
+        *,
+        construction: Construction | None = None,  # noqa: ARG002 - a function needs none
+    ) -> Execution:
         execution = self.call(argument_sets[0], return_arguments=False)
         if execution.state is not ExitState.OK:
             return execution

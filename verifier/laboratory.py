@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sandbox.values import Build, Candidate, Device, Execution, Limits, ReferenceResult, Tensor
-from tasks.values import EagerOp, Precision, Task, Workload
+from tasks.values import Construction, EagerOp, Precision, Task, Workload
 
 
 class ReferenceRunner(Protocol):
@@ -29,6 +29,9 @@ class ReferenceRunner(Protocol):
     def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
         """Return what PyTorch's eager mode would launch at this workload."""
 
+    def construction(self, workload: Workload) -> Construction:
+        """Return how the reference's model is constructed and called at this workload; UserError when it can't be."""
+
 
 class CandidateRunner(Protocol):
     """Calls the candidate on a device."""
@@ -45,10 +48,13 @@ class CandidateRunner(Protocol):
         counters: bool = False,
         schedule_seed: int | None = None,
         return_arguments: bool = True,
+        construction: Construction | None = None,
     ) -> Execution:
         """Return the outcome of one call; a crash or an expiry is an outcome too."""
 
-    def bench(self, argument_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:
+    def bench(
+        self, argument_sets: Sequence[Sequence[Tensor]], repeats: int, *, construction: Construction | None = None
+    ) -> Execution:
         """Time calls on fresh arguments: samples on a GPU, one modelled figure on a simulated device."""
 
 

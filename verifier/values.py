@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sandbox.values import Basis, Diagnostic, Launch
+from sandbox.values import Basis, Diagnostic, Launch, Limits
 from tasks.values import Value
 
 
@@ -45,6 +45,8 @@ class Check(Value):
     """Figures and the sentence for a person."""
     public: bool = True
     """Whether a proposer may read the detail (false for hidden workloads)."""
+    outputs: tuple[str, ...] = ()
+    """Checks of values: SHA-256 of each output's bytes, hexadecimal, so that a replay is compared bit for bit."""
 
 
 class EvidenceTier(StrEnum):
@@ -66,6 +68,27 @@ class Evidence(Value):
     """File and line, or the runtime fact."""
     reason: str
     """Why it matters, in plain words."""
+
+
+class Environment(Value):
+    """What a verdict was made with. A replay under another one may differ, and then says in what."""
+
+    kernelwright: str
+    """Version."""
+    judge: str
+    """Hash of the sources of verifier, sandbox and tasks."""
+    simulator: str
+    """Hash of the sources of simgpu."""
+    torch: str
+    """Version, for the reference."""
+    numpy: str
+    """Version, for the inputs."""
+    llvmlite: str
+    """Version, for simulated kernels."""
+    processor: str
+    """Model of the host's processor."""
+    toolchain: str = ""
+    """Compilers; empty when nothing was built."""
 
 
 class Verdict(Value):
@@ -91,6 +114,10 @@ class Verdict(Value):
     """Wall seconds by stage: `build`, `oracle`, `candidate`, `judge`."""
     isolation: str = "process"
     """How untrusted code was held during this verdict."""
+    limits: Limits | None = None
+    """What each of the two child processes could use."""
+    environment: Environment | None = None
+    """What it was made with; None in verdicts from before this was recorded."""
 
     @property
     def passed(self) -> bool:

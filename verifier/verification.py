@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import NoReturn
 
-from sandbox.values import Build, BuildError, Candidate, Device, DeviceKind, Diagnostic, Execution, Limits
+from sandbox.settings import SandboxSettings
+from sandbox.values import Build, BuildError, Candidate, Device, DeviceKind, Diagnostic, Execution, Language, Limits
 from tasks.errors import UserError
-from tasks.values import Purpose, Task, Visibility, Workload
+from tasks.values import Construction, Direction, Purpose, Task, Visibility, Workload
 from verifier import checks
 from verifier.controls import ControlLedger
 from verifier.draws import Draw, prepare
+from verifier.environment import present_environment
 from verifier.guard import inspect
 from verifier.inputs import FULL_SET, ROTATION, Distribution
 from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
@@ -87,6 +89,8 @@ class Verification:
         self._diagnostics: tuple[Diagnostic, ...] = ()
         self._seconds: dict[str, float] = {}
         self._isolation = "none: nothing was run"
+        self._toolchain = ""
+        self._constructions: dict[str, Construction] = {}
         self._controls = ControlLedger(lower_matters=task.tolerance is None)
 
     def verdict(self) -> Verdict:
@@ -118,6 +122,8 @@ class Verification:
             evidence=self._evidence,
             diagnostics=self._diagnostics,
             isolation=self._isolation,
+            limits=self._limits or SandboxSettings.load().limits,
+            environment=present_environment().model_copy(update={"toolchain": self._toolchain}),
             seconds={stage: round(seconds, 4) for stage, seconds in self._seconds.items()},
         )
 
@@ -128,6 +134,9 @@ class Verification:
         if hard is not None:
             detail = f"{hard.where}: {hard.reason}"
             self._reject(Check(name="guard", passed=False, status=Status.FORBIDDEN, detail=detail))
+        if self._candidate.language is Language.MODELNEW and self._task.direction is Direction.BACKWARD:
+            detail = "ModelNew computes a forward; answer a backward task with a function `backward`"
+            self._reject(Check(name="language", passed=False, status=Status.UNSUPPORTED, detail=detail))
         self._record(Check(name="guard", passed=True, detail=f"{len(self._evidence)} findings, none hard"))
 
     def _build(self) -> Build:
@@ -136,6 +145,7 @@ class Verification:
                 build = self._laboratory.build(self._candidate, self._device)
         except BuildError as error:
             self._reject(Check(name="build", passed=False, status=Status.COMPILE_ERROR, detail=error.summary))
+        self._toolchain = build.toolchain
         detail = f"{build.toolchain}, {build.arch}"  # nothing that differs when the verdict is replayed
         self._record(Check(name="build", passed=True, detail=detail))
         return build
@@ -216,11 +226,24 @@ class Verification:
             self._reject(answer)
         same = all(same_bits(left, right) for left, right in zip(before.outputs, again.outputs, strict=True))
         detail = "bit for bit the same when repeated" if same else "repetitions differ in rounding only"
-        self._record(checks.check(draw, "determinism", None, detail))
+        self._record(checks.check(draw, "determinism", None, detail, again.outputs))
 
     def _call(self, bench: _Bench, draw: Draw, schedule: int | None, *, counters: bool = False) -> Execution:
         with self._timed("candidate"):
-            return bench.candidate.call(draw.arguments, counters=counters, schedule_seed=schedule)
+            return bench.candidate.call(
+                draw.arguments,
+                counters=counters,
+                schedule_seed=schedule,
+                construction=self._construction(bench, draw.workload),
+            )
+
+    def _construction(self, bench: _Bench, workload: Workload) -> Construction | None:
+        """Return how a `ModelNew` is made at a workload; None for candidates that are functions."""
+        if self._candidate.language is not Language.MODELNEW:
+            return None
+        if workload.name not in self._constructions:
+            self._constructions[workload.name] = bench.reference.construction(workload)
+        return self._constructions[workload.name]
 
     def _schedule(self, draw: Draw, purpose: str) -> int | None:
         """Return the order of warps and blocks for a call; a real card takes its own."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sandbox.child.card import Card
 from sandbox.child.extension import ExtensionHost
-from sandbox.child.host import CardLog, Host, HostError, KernelCompileError
+from sandbox.child.host import CardLog, ConstructedHost, Host, HostError, KernelCompileError
+from sandbox.child.link import ParentLink
 from sandbox.child.program import LoadError
 from sandbox.child.raw import RawHost
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
@@ -21,6 +22,7 @@ from simgpu.hotspots import costliest, find_hotspots
 from simgpu.report import Counters, DiagnosticKind, LaunchReport, LineCounters
 from simgpu.report import Diagnostic as SeenDiagnostic
 from simgpu.specs import device_spec
+from tasks.values import Construction
 
 SAMPLED_BLOCKS = 64
 """Blocks that a timed launch runs; the counters are scaled to the whole grid."""
@@ -32,7 +34,7 @@ _INSTRUCTION_BUDGET = 1_000_000_000
 """Warp instructions of one warp before its kernel counts as endless."""
 
 
-def load_simulated(config: CandidateConfig) -> SimulatedProgram:
+def load_simulated(config: CandidateConfig, link: ParentLink) -> SimulatedProgram:
     """Load a build onto a simulated card of its own.
 
     Raises
@@ -43,7 +45,7 @@ def load_simulated(config: CandidateConfig) -> SimulatedProgram:
     logging.disable(logging.CRITICAL)  # what the simulator logs is in its reports too
     card = Card(device_spec(config.device.model), config.memory_bytes)
     try:
-        host = _host(config, card)
+        host = _host(config, card, link)
     except OutOfDeviceMemoryError as error:
         raise LoadError(ExitState.OUT_OF_MEMORY, str(error)) from error
     except SimgpuError as error:
@@ -53,7 +55,7 @@ def load_simulated(config: CandidateConfig) -> SimulatedProgram:
     return SimulatedProgram(host)
 
 
-def _host(config: CandidateConfig, card: Card) -> Host:
+def _host(config: CandidateConfig, card: Card, link: ParentLink) -> Host:
     if config.language is Language.RAW:
         return RawHost(config, card)
     if config.language is Language.CUDA:
@@ -62,7 +64,13 @@ def _host(config: CandidateConfig, card: Card) -> Host:
 
     if config.source is None or config.guard is None:
         raise ValueError("a Python candidate needs its file and the device guard")
-    return TritonHost(PythonHost(config.folder / config.source, card, config.guard), config.entry)
+    host = PythonHost(config.folder / config.source, card, config.guard)
+    if config.language is Language.TRITON:
+        return TritonHost(host, config.entry)
+    from sandbox.child.inline import InlineExtensions  # noqa: PLC0415 -- likewise
+    from sandbox.child.modelnew import ModelNewHost  # noqa: PLC0415 -- likewise
+
+    return ModelNewHost(host, InlineExtensions(card, host.torch_card, config.standin_cache, link))
 
 
 class SimulatedProgram:
@@ -73,6 +81,7 @@ class SimulatedProgram:
 
     def call(self, request: CallRequest, arguments: Sequence[Tensor]) -> Execution:
         """Run once, every block."""
+        self._construct(request.construction)
         return self._execute(
             arguments,
             LaunchOptions(
@@ -80,6 +89,7 @@ class SimulatedProgram:
                 counters=request.counters,
                 schedule_seed=request.schedule_seed,
                 instruction_budget=_INSTRUCTION_BUDGET,
+                threads=1,  # atomic additions then come in one order, so that a verdict replays bit for bit
             ),
         )
 
@@ -89,7 +99,8 @@ class SimulatedProgram:
         A later kernel may read what the blocks left out of the sample would have written, and fault on it; then
         every block is run.
         """
-        del request  # a modelled time has no sampling error, so one run says all
+        # A modelled time has no sampling error, so one run says all, however many are asked for.
+        self._construct(request.construction)
         sampled = self._execute(argument_sets[0], _counted(SAMPLED_BLOCKS))
         execution = (
             sampled
@@ -106,6 +117,10 @@ class SimulatedProgram:
             host_ops=execution.host_ops,
             specialisations=execution.specialisations,
         )
+
+    def _construct(self, construction: Construction | None) -> None:
+        if construction is not None and isinstance(self._host, ConstructedHost):
+            self._host.construct_like(construction)
 
     def _execute(self, arguments: Sequence[Tensor], options: LaunchOptions) -> Execution:
         run = self._host.run(arguments, options)

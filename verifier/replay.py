@@ -1,0 +1,83 @@
+"""Compares a verdict with an earlier one of the same task, candidate, device and seed: bit for bit the same, or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+
+from tasks.values import Value
+from verifier.values import Check, Environment, Verdict
+
+_COMPARED = ("status", "task_hash", "candidate_hash", "device", "seed", "evidence", "diagnostics")
+"""Fields that must be equal as a whole; seconds differ from run to run."""
+_NONE = "none"
+
+
+class Difference(Value):
+    """One thing in which the replay is not what was recorded."""
+
+    where: str
+    """A field of the verdict, or a check and its workload."""
+    recorded: str
+    """What the earlier verdict says."""
+    found: str
+    """What the replay says."""
+
+
+class Replay(Value):
+    """A verdict made again, and what came of comparing it."""
+
+    verdict: Verdict
+    """The new one."""
+    differences: tuple[Difference, ...]
+    """None when every check, figure and output is the same, bit for bit."""
+    environment: tuple[Difference, ...]
+    """Versions and machine that are not those of the record: the likely reasons of a difference."""
+
+    @property
+    def identical(self) -> bool:
+        """Whether the verdict replayed bit for bit."""
+        return not self.differences
+
+
+def compare_verdicts(recorded: Verdict, again: Verdict) -> Replay:
+    """Return where a verdict differs from the earlier one, checks with their figures and outputs included."""
+    return Replay(
+        verdict=again,
+        differences=(*_fields(recorded, again), *_checks(recorded, again)),
+        environment=tuple(_environment(recorded.environment, again.environment)),
+    )
+
+
+def _fields(recorded: Verdict, again: Verdict) -> Iterator[Difference]:
+    for name in _COMPARED:
+        before, after = getattr(recorded, name), getattr(again, name)
+        if before != after:
+            yield Difference(where=name, recorded=str(before), found=str(after))
+
+
+def _checks(recorded: Verdict, again: Verdict) -> Iterator[Difference]:
+    for before, after in zip_longest(recorded.checks, again.checks):
+        if before != after:
+            known = before or after
+            yield Difference(where=_place(known), recorded=_shown(before, after), found=_shown(after, before))
+
+
+def _place(check: Check) -> str:
+    return f"{check.name} at {check.workload}" if check.workload else check.name
+
+
+def _shown(check: Check | None, other: Check | None) -> str:
+    """Return what a check says, and its outputs' hashes where only these differ."""
+    if check is None:
+        return _NONE
+    text = f"{check.name}: {check.detail}"
+    only_outputs = other is not None and check.model_copy(update={"outputs": other.outputs}) == other
+    return f"{text}; outputs {' '.join(check.outputs)}" if only_outputs else text
+
+
+def _environment(recorded: Environment | None, again: Environment | None) -> Iterator[Difference]:
+    for name in Environment.model_fields:
+        before, after = (str(getattr(one, name, "unknown")) for one in (recorded, again))
+        if before != after:
+            yield Difference(where=name, recorded=before, found=after)
