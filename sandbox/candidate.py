@@ -7,24 +7,35 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import ValidationError
 
-from sandbox.build.compiler import Compiler
-from sandbox.build.torch_guard import torch_guard
 from sandbox.channel import Message
+from sandbox.evidence import ExtensionRequest
 from sandbox.isolation import Isolation, Mounts, choose_isolation
 from sandbox.process import HeldChild, ProcessFailedError
-from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig, CandidateReply, CandidateRequest
+from sandbox.protocol import (
+    BenchRequest,
+    CallRequest,
+    CandidateConfig,
+    CandidateReply,
+    CandidateRequest,
+    ExtensionAnswer,
+    LoadRequest,
+)
 from sandbox.settings import SandboxSettings
-from sandbox.toolchain import find_toolchain
-from sandbox.values import Build, Device, DeviceKind, Execution, ExitState, Limits, Tensor
+from sandbox.values import Build, BuildError, Device, DeviceKind, Execution, ExitState, Limits, Tensor
 from simgpu.cudart.native_build import StandInBuildError, build_standin
 from simgpu.specs import device_spec
 from tasks.errors import InfraError
+from tasks.values import Construction, DType
 
 _SHOWN_OUTPUT = 2000
+_MOST_EXTENSIONS = 16
+"""Extensions that a candidate may have built during one request."""
 
 
 @contextmanager
@@ -50,7 +61,11 @@ def open_candidate(
         No process can be held here, or the stand-in runtime cannot be compiled.
     """
     settings = settings or SandboxSettings.load()
-    limits = limits or settings.limits
+    if limits is None:
+        limits = settings.limits
+        if build.jit:
+            # A first call compiles, which is not the candidate's time.
+            limits = limits.model_copy(update={"wall_seconds": limits.wall_seconds + settings.compile_seconds})
     with tempfile.TemporaryDirectory(prefix="kernelwright-") as home:
         starter = _Starter(build, device, limits, settings, Path(home))
         session = CandidateSession(starter, limits)
@@ -72,6 +87,8 @@ class CandidateSession:
         self._starter = starter
         self._limits = limits
         self._child: HeldChild | None = None
+        self._extensions: dict[ExtensionRequest, Build] = {}
+        self._build_errors: list[BuildError] = []
 
     @property
     def isolation(self) -> str:
@@ -83,6 +100,21 @@ class CandidateSession:
         """What the candidate's present child printed, bounded; empty when there is none."""
         return self._child.output if self._child else ""
 
+    @property
+    def extensions(self) -> tuple[Build, ...]:
+        """The extensions that the candidate had built so far."""
+        return tuple(self._extensions.values())
+
+    @property
+    def build_errors(self) -> tuple[BuildError, ...]:
+        """Why extensions did not build during the last request."""
+        return tuple(self._build_errors)
+
+    def load(self) -> Execution:
+        """Load the candidate and call nothing."""
+        request = LoadRequest(nonce=secrets.token_hex(16))
+        return self._ask(CandidateRequest(load=request), request.nonce, ())
+
     def call(
         self,
         arguments: Sequence[Tensor],
@@ -91,6 +123,7 @@ class CandidateSession:
         counters: bool = False,
         schedule_seed: int | None = None,
         return_arguments: bool = True,
+        construction: Construction | None = None,
     ) -> Execution:
         """Run the candidate once, its arguments at new addresses.
 
@@ -106,6 +139,8 @@ class CandidateSession:
             Simulated device: order in which blocks and warps run; None is the natural order.
         return_arguments
             Whether to return the arguments as they are after the call.
+        construction
+            `modelnew`: how the model is constructed and called at these sizes.
         """
         request = CallRequest(
             nonce=secrets.token_hex(16),
@@ -113,16 +148,21 @@ class CandidateSession:
             counters=counters,
             schedule_seed=schedule_seed,
             return_arguments=return_arguments,
+            construction=construction,
         )
         return self._ask(CandidateRequest(call=request), request.nonce, arguments)
 
-    def bench(self, argument_sets: Sequence[Sequence[Tensor]], repeats: int) -> Execution:
+    def bench(
+        self, argument_sets: Sequence[Sequence[Tensor]], repeats: int, *, construction: Construction | None = None
+    ) -> Execution:
         """Time the candidate.
 
         On a GPU: `repeats` samples by CUDA events, over the argument sets in turn. On a simulated device: one modelled
         figure from one counted run of the first set. The outputs are those of the first set.
         """
-        request = BenchRequest(nonce=secrets.token_hex(16), sets=len(argument_sets), repeats=repeats)
+        request = BenchRequest(
+            nonce=secrets.token_hex(16), sets=len(argument_sets), repeats=repeats, construction=construction
+        )
         tensors = [tensor for arguments in argument_sets for tensor in arguments]
         return self._ask(CandidateRequest(bench=request), request.nonce, tensors)
 
@@ -138,10 +178,10 @@ class CandidateSession:
 
     def _ask(self, request: CandidateRequest, nonce: str, tensors: Sequence[Tensor]) -> Execution:
         message = Message(body=request.model_dump_json(), tensors=tuple(tensors))
+        self._build_errors.clear()
         try:
             child = self._started()
-            answer = child.exchange(message, self._limits.wall_seconds)
-            return _execution(answer, nonce)
+            reply, answer = self._exchange(child, message, nonce)
         except InfraError:
             self.close()
             raise
@@ -150,6 +190,33 @@ class CandidateSession:
             self.close()
             text = f"{error.message}; it printed: {printed}" if printed else error.message
             return Execution(state=error.state, message=f"the candidate's process failed: {text}")
+        kernels = tuple(kernel for build in self._extensions.values() for kernel in build.kernels)
+        execution = replace(_execution(reply, answer), kernels=kernels)
+        if self._build_errors and execution.state is not ExitState.OK:
+            return replace(execution, state=ExitState.COMPILE_ERROR, message=self._build_errors[0].summary)
+        return execution
+
+    def _exchange(self, child: HeldChild, message: Message, nonce: str) -> tuple[CandidateReply, Message]:
+        """Send a request; build the extensions that the child wants before it answers."""
+        for _ in range(_MOST_EXTENSIONS):
+            answer = child.exchange(message, self._limits.wall_seconds)
+            reply = _reply(answer, nonce)
+            if reply.wanted is None:
+                return reply, answer
+            message = self._extension(reply.wanted)
+        self.close()
+        raise ProcessFailedError(ExitState.CRASHED, f"it wanted more than {_MOST_EXTENSIONS} extensions in one call")
+
+    def _extension(self, request: ExtensionRequest) -> Message:
+        try:
+            built = self._starter.support.extension(request)
+        except BuildError as error:
+            self._build_errors.append(error)
+            return Message(body=ExtensionAnswer(error=error.summary).model_dump_json())
+        self._extensions[request] = built
+        data = Path(built.folder, built.library or "").read_bytes()
+        library = Tensor(dtype=DType.UINT8, shape=(len(data),), data=data)
+        return Message(body=ExtensionAnswer().model_dump_json(), tensors=(library,))
 
     def _started(self) -> HeldChild:
         if self._child is None:
@@ -157,18 +224,32 @@ class CandidateSession:
         return self._child
 
 
+class Support(Protocol):
+    """What a Python candidate's process needs beyond its file (`sandbox.build.python_support.PythonSupport`)."""
+
+    def guard(self) -> Path:
+        """Return PyTorch's device guard, compiled."""
+
+    def extension(self, request: ExtensionRequest) -> Build:
+        """Build an extension; BuildError when it does not build."""
+
+
 class _Starter:
     """Starts children for one build on one device."""
 
     def __init__(self, build: Build, device: Device, limits: Limits, settings: SandboxSettings, home: Path) -> None:
+        # The import runs the other way too: builds of Python candidates open candidates.
+        from sandbox.build.python_support import PythonSupport  # noqa: PLC0415
+
         self.isolation: Isolation = choose_isolation(settings.isolation)
+        self.support: Support = PythonSupport(settings, device.arch)
         self._build = build
         self._limits = limits
         self._home = home
         self._device = device
         self._standin = settings.cache_dir / "cudart"
         simulated = device.kind is DeviceKind.SIM
-        self._guard = _guard(settings) if simulated and build.language.is_python else None
+        self._guard = self.support.guard() if simulated and build.language.is_python else None
         shown = (_standin_folder(self._standin),) if simulated else ()
         self._readable = (build.folder, *shown, *((self._guard,) if self._guard else ()))
 
@@ -199,11 +280,6 @@ class _Starter:
         )
 
 
-def _guard(settings: SandboxSettings) -> Path:
-    isolation = choose_isolation(settings.isolation)
-    return torch_guard(Compiler(find_toolchain(), isolation, settings.compile_limits, settings.cache_dir))
-
-
 def _standin_folder(cache: Path) -> Path:
     try:
         return build_standin(cache).parent
@@ -211,13 +287,17 @@ def _standin_folder(cache: Path) -> Path:
         raise InfraError(str(error)) from error
 
 
-def _execution(answer: Message, nonce: str) -> Execution:
+def _reply(answer: Message, nonce: str) -> CandidateReply:
     try:
         reply = CandidateReply.model_validate_json(answer.body)
     except ValidationError as error:
         raise ProcessFailedError(ExitState.CRASHED, "it sent something that is no reply") from error
     if reply.nonce != nonce or not 0 <= reply.outputs <= len(answer.tensors):
         raise ProcessFailedError(ExitState.CRASHED, "it sent a reply to another request")
+    return reply
+
+
+def _execution(reply: CandidateReply, answer: Message) -> Execution:
     return Execution(
         state=reply.state,
         message=reply.message,

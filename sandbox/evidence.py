@@ -1,4 +1,4 @@
-"""What the process of a Python candidate says of its own host code: operators that PyTorch ran, kernels compiled.
+"""What the process of a Python candidate says: operators that PyTorch ran, kernels compiled, extensions wanted.
 
 The candidate shares that process, so all of this is evidence, never proof; `docs/sandbox.md` says what it can forge.
 """
@@ -55,3 +55,16 @@ class Specialisation(Value):
     """PTX; empty when it was sent with an earlier call of the same process."""
     seconds: float
     """Wall seconds of the compilation."""
+
+
+class ExtensionRequest(Value):
+    """A CUDA extension that a `modelnew` candidate wants, as it called `load_inline` or `load`."""
+
+    name: str
+    """Name of the extension, as the candidate calls it."""
+    source: str
+    """CUDA and C++ sources, one after the other."""
+    functions: tuple[str, ...]
+    """Host functions that Python calls."""
+    flags: tuple[str, ...] = ()
+    """Compiler flags."""

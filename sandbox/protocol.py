@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.evidence import HostOp, Specialisation
+from sandbox.evidence import ExtensionRequest, HostOp, Specialisation
 from sandbox.values import Device, Diagnostic, ExitState, KernelResources, Language, Launch
-from tasks.values import DType, EagerOp, InputSpec, Precision, ProbeResult, ReferenceForm, Value
+from tasks.values import Construction, DType, EagerOp, InputSpec, Precision, ProbeResult, ReferenceForm, Value
 
 
 class CandidateConfig(Value):
@@ -42,6 +42,13 @@ class CallRequest(Value):
     counters: bool = False
     schedule_seed: int | None = None
     return_arguments: bool = True
+    construction: Construction | None = None
+
+
+class LoadRequest(Value):
+    """Load the candidate and call nothing."""
+
+    nonce: str
 
 
 class BenchRequest(Value):
@@ -50,11 +57,13 @@ class BenchRequest(Value):
     nonce: str
     sets: int
     repeats: int
+    construction: Construction | None = None
 
 
 class CandidateRequest(Value):
     """Exactly one of the requests."""
 
+    load: LoadRequest | None = None
     call: CallRequest | None = None
     bench: BenchRequest | None = None
 
@@ -73,6 +82,15 @@ class CandidateReply(Value):
     samples_us: tuple[float, ...] = ()
     host_ops: tuple[HostOp, ...] = ()
     specialisations: tuple[Specialisation, ...] = ()
+    wanted: ExtensionRequest | None = None
+    """Not an answer yet: an extension that the candidate wants built before it goes on."""
+
+
+class ExtensionAnswer(Value):
+    """What came of a wanted extension; the message's one tensor is the shared object when it was built."""
+
+    error: str = ""
+    """Why there is none."""
 
 
 class RunRequest(Value):
@@ -90,6 +108,12 @@ class EagerOpsRequest(Value):
     inputs: tuple[InputSpec, ...]
 
 
+class ConstructionRequest(Value):
+    """Say how the reference's model is constructed and called at these sizes."""
+
+    axes: dict[str, int]
+
+
 class ReferenceRequest(Value):
     """Exactly one of the requests, on one source."""
 
@@ -103,6 +127,7 @@ class ReferenceRequest(Value):
     probe: bool = False
     run: RunRequest | None = None
     eager_ops: EagerOpsRequest | None = None
+    construction: ConstructionRequest | None = None
 
 
 class OutputShape(Value):
@@ -123,4 +148,5 @@ class ReferenceReply(Value):
     output_shapes: tuple[OutputShape, ...] = ()
     probed: ProbeResult | None = None
     ops: tuple[EagerOp, ...] = ()
+    construction: Construction | None = None
     seconds: float = 0.0

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from sandbox.channel import Message
 from sandbox.isolation import Mounts, choose_isolation
 from sandbox.process import HeldChild, ProcessFailedError
-from sandbox.protocol import EagerOpsRequest, ReferenceReply, ReferenceRequest, RunRequest
+from sandbox.protocol import ConstructionRequest, EagerOpsRequest, ReferenceReply, ReferenceRequest, RunRequest
 from sandbox.settings import SandboxSettings
 from sandbox.values import ExitState, Limits, ReferenceResult, Tensor
 from tasks.errors import InfraError, UserError
-from tasks.values import Direction, EagerOp, Precision, ProbeResult, Task, Workload
+from tasks.values import Construction, Direction, EagerOp, Precision, ProbeResult, Role, Task, Workload
 
 
 @contextmanager
@@ -96,6 +96,23 @@ class ReferenceSession:
         backward = self._task.direction is Direction.BACKWARD
         reply, _ = self._child.ask(self._request().model_copy(update={"eager_ops": wanted, "backward": backward}), ())
         return reply.ops
+
+    def construction(self, workload: Workload) -> Construction:
+        """Tell how the reference's model is constructed and called at a workload's sizes, for `ModelNew`.
+
+        Raises
+        ------
+        UserError
+            As for `run`; or it takes arguments that cannot be passed on.
+        """
+        wanted = ConstructionRequest(axes=workload.axes)
+        reply, _ = self._child.ask(self._request().model_copy(update={"construction": wanted}), ())
+        if reply.construction is None:
+            raise UserError("the reference took over its own process: it answered what it was not asked")
+        # The workload says in which order a candidate's tensors come.
+        inputs = [spec.name for spec in workload.inputs if spec.role is Role.INPUT]
+        state = [spec.name for spec in workload.inputs if spec.role is not Role.INPUT]
+        return reply.construction.model_copy(update={"inputs": tuple(inputs), "state": tuple(state)})
 
     def _request(self) -> ReferenceRequest:
         task = self._task

@@ -59,7 +59,7 @@ def compile_program(
             raise UserError(f"{folder} is not a folder with headers")
     settings = settings or SandboxSettings.load()
     isolation = choose_isolation(settings.isolation)
-    compiler = Compiler(find_toolchain(), isolation, settings.compile_limits, settings.cache_dir)
+    compiler = Compiler(find_toolchain(), isolation, settings.compile_limits, settings)
     files = tuple(source.resolve() for source in sources)
     readable = tuple(dict.fromkeys([*(file.parent for file in files), *(folder.resolve() for folder in include)]))
     nvcc = [str(compiler.toolchain.nvcc), *nvcc_flags(arch), *link_flags(compiler.toolchain), *flags]

@@ -35,7 +35,7 @@ def torch_guard(compiler: Compiler) -> Path:
         if done.code != 0:
             raise InfraError(f"PyTorch's device guard does not compile: {done.output[-2000:]}")
 
-    return BuildCache(compiler.cache_dir).entry(key, fill).folder / _LIBRARY
+    return BuildCache(compiler.settings.cache_dir).entry(key, fill).folder / _LIBRARY
 
 
 @lru_cache(maxsize=1)

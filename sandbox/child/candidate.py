@@ -11,14 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from sandbox.channel import GREETING, Message, receive, send
+from sandbox.child.link import ParentLink
 from sandbox.child.program import LoadError, Program
-from sandbox.protocol import CallRequest, CandidateConfig, CandidateReply, CandidateRequest
-from sandbox.values import DeviceKind, Execution
+from sandbox.protocol import CandidateConfig, CandidateReply, CandidateRequest
+from sandbox.values import DeviceKind, Execution, ExitState
 
 
-def _loader(config: CandidateConfig) -> Callable[[CandidateConfig], Program]:
+def _loader(config: CandidateConfig, link: ParentLink) -> Callable[[CandidateConfig], Program]:
     """Import what runs candidates on the device; nothing of the candidate is loaded yet."""
     if config.device.kind is DeviceKind.SIM:
         # TVM FFI imports torch when it can, which costs more than everything else here together.
@@ -29,16 +31,23 @@ def _loader(config: CandidateConfig) -> Callable[[CandidateConfig], Program]:
         if config.language.is_python:
             del sys.modules["torch"]
             import sandbox.child.python_host  # noqa: F401, PLC0415 -- before anything of the candidate is loaded
-        return load_simulated
+        return partial(load_simulated, link=link)
     from sandbox.child.gpu import load_gpu  # noqa: PLC0415 -- torch is imported only where it is needed
 
     return load_gpu
+
+
+def _nonce(request: CandidateRequest) -> str:
+    asked = request.call or request.bench or request.load
+    return asked.nonce if asked else ""
 
 
 def _run(program: Program, request: CandidateRequest, message: Message) -> Execution:
     start = time.perf_counter()
     if request.call is not None:
         execution = program.call(request.call, message.tensors)
+    elif request.load is not None:
+        execution = Execution(state=ExitState.OK)
     elif request.bench is not None:
         length = len(message.tensors) // max(request.bench.sets, 1)
         sets = [message.tensors[i * length : (i + 1) * length] for i in range(request.bench.sets)]
@@ -49,10 +58,9 @@ def _run(program: Program, request: CandidateRequest, message: Message) -> Execu
 
 
 def _reply(request: CandidateRequest, execution: Execution) -> Message:
-    asked = request.call or request.bench
-    wants_arguments = isinstance(asked, CallRequest) and asked.return_arguments
+    wants_arguments = request.call is not None and request.call.return_arguments
     reply = CandidateReply(
-        nonce=asked.nonce if asked else "",
+        nonce=_nonce(request),
         state=execution.state,
         message=execution.message,
         outputs=len(execution.outputs),
@@ -69,11 +77,13 @@ def _reply(request: CandidateRequest, execution: Execution) -> Message:
 
 def serve(config: CandidateConfig, end: socket.socket) -> None:
     """Answer requests until the parent closes the channel; the candidate is loaded with the first one."""
-    load = _loader(config)
+    link = ParentLink(end)
+    load = _loader(config, link)
     send(end, GREETING)
     program: Program | Execution | None = None
     while (message := receive(end)) is not None:
         request = CandidateRequest.model_validate_json(message.body)
+        link.nonce = _nonce(request)
         if program is None:
             try:
                 program = load(config)

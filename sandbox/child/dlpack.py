@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 import tvm_ffi
@@ -139,16 +140,35 @@ class TensorFactory:
         managed = self._managed(address, CUDA, DLDataType(code, bits, 1), tuple(shape))
         return tvm_ffi.from_dlpack(_capsule(managed))
 
-    def _managed(self, address: int, device: int, dtype: DLDataType, shape: tuple[int, ...]) -> DLManagedTensor:
+    def borrowed(
+        self, address: int, dtype: DType, shape: tuple[int, ...], strides: tuple[int, ...], owner: object
+    ) -> tvm_ffi.Tensor:
+        """Wrap memory of the card that `owner` holds, which is kept until the tensor is gone."""
+        code, bits = _CODES[dtype]
+        managed = self._managed(
+            address, CUDA, DLDataType(code, bits, 1), shape, strides=strides, release=partial(_let_go, owner)
+        )
+        return tvm_ffi.from_dlpack(_capsule(managed))
+
+    def _managed(
+        self,
+        address: int,
+        device: int,
+        dtype: DLDataType,
+        shape: tuple[int, ...],
+        *,
+        strides: tuple[int, ...] | None = None,
+        release: Callable[[], None] | None = None,
+    ) -> DLManagedTensor:
         number = next(self._numbers)
         sizes = (ctypes.c_int64 * max(len(shape), 1))(*shape)
-        strides = (ctypes.c_int64 * max(len(shape), 1))(*dense_strides(shape))
+        steps = (ctypes.c_int64 * max(len(shape), 1))(*(dense_strides(shape) if strides is None else strides))
         managed = DLManagedTensor()
         managed.version = _VERSION
         managed.manager_ctx = number
         managed.deleter = self._deleter
-        managed.dl_tensor = DLTensor(address, DLDevice(device, 0), len(shape), dtype, sizes, strides, 0)
-        self._owned[number] = _Owned(managed, (sizes, strides), lambda: self._free(address, device))
+        managed.dl_tensor = DLTensor(address, DLDevice(device, 0), len(shape), dtype, sizes, steps, 0)
+        self._owned[number] = _Owned(managed, (sizes, steps), release or partial(self._free, address, device))
         return managed
 
     def _delete(self, managed: ctypes._Pointer[DLManagedTensor]) -> None:
@@ -175,6 +195,10 @@ class TensorFactory:
         managed = self._managed(address, wanted.device.device_type, wanted.dtype, shape)
         result[0] = ctypes.pointer(managed)
         return 0
+
+
+def _let_go(_owner: object) -> None:
+    """Be a release that does nothing but hold its argument until then."""
 
 
 def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:

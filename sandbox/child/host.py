@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sandbox.evidence import HostOp, Specialisation
 from sandbox.values import Tensor
 from simgpu import LaunchOptions
 from simgpu.report import Diagnostic, LaunchReport
+from tasks.values import Construction
 
 
 class HostError(Exception):
@@ -56,3 +57,11 @@ class Host(Protocol):
 
     def log(self) -> CardLog:
         """Return what the card saw during the last run."""
+
+
+@runtime_checkable
+class ConstructedHost(Host, Protocol):
+    """A host whose entry is the method of an object that is constructed for each call."""
+
+    def construct_like(self, construction: Construction) -> None:
+        """Take from now on this construction for calls."""

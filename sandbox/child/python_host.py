@@ -47,6 +47,11 @@ class PythonHost:
         Where its tensors live.
     guard
         The compiled device guard.
+
+    Attributes
+    ----------
+    torch_card
+        PyTorch's view of the card.
     """
 
     def __init__(self, source: Path, card: Card, guard: Path) -> None:
@@ -58,12 +63,12 @@ class PythonHost:
         self._card = card
         self._ops = OpLog(str(source))
         self._triton = RecordingCard(card.spec, card.memory, self._ops)
-        self._torch = TorchCard(card.spec, card.memory, self._ops)
+        self.torch_card = TorchCard(card.spec, card.memory, self._ops)
         stand_in(card.spec, card.memory, self._clock, guard)
         self._stack = ExitStack()
         self._stack.enter_context(install(self._triton))
         self._stack.enter_context(self._triton.listening())
-        self._stack.enter_context(self._torch)
+        self._stack.enter_context(self.torch_card)
 
     def load(self) -> ModuleType:
         """Import the candidate's file.
@@ -94,14 +99,33 @@ class PythonHost:
         except (Exception, SystemExit) as error:
             raise HostError(self._sentence(error)) from error
 
-    def run(self, entry: Entry, arguments: Sequence[Tensor], options: LaunchOptions) -> HostRun:
-        """Copy the arguments to new addresses, call the entry, copy the results back."""
+    def run(
+        self,
+        entry: Entry,
+        arguments: Sequence[Tensor],
+        options: LaunchOptions,
+        *,
+        prepare: Callable[[Sequence[CardTensor]], None] | None = None,
+    ) -> HostRun:
+        """Copy the arguments to new addresses, call the entry, copy the results back.
+
+        Parameters
+        ----------
+        entry
+            What is judged and timed.
+        arguments, options
+            Of the call.
+        prepare
+            Runs first on the same tensors, unrecorded.
+        """
         self._triton.begin(options)
         try:
             with self._card.shifted():
                 addresses = [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
             tensors = [self._tensor(*pair) for pair in zip(addresses, arguments, strict=True)]
             with self.blamed():
+                if prepare is not None:
+                    prepare(tensors)
                 self._ops.start()
                 try:
                     results = as_tuple(entry(tensors), "the entry")
@@ -126,8 +150,8 @@ class PythonHost:
     def _tensor(self, address: int, argument: Tensor) -> CardTensor:
         dtype: torch.dtype = getattr(torch, argument.dtype.value)
         if not argument.data:
-            return self._torch.place(torch.empty(argument.shape, dtype=dtype), "argument")
-        return self._torch.over(address, dtype, argument.shape, dense_strides(argument.shape))
+            return self.torch_card.place(torch.empty(argument.shape, dtype=dtype), "argument")
+        return self.torch_card.over(address, dtype, argument.shape, dense_strides(argument.shape))
 
     def _read(self, result: torch.Tensor) -> Tensor:
         if not isinstance(result, CardTensor):

@@ -67,6 +67,9 @@ class ReferenceServer:
         if request.eager_ops is not None:
             ops = self._eager_ops(request, request.eager_ops)
             return ReferenceReply(nonce=request.nonce, ops=ops), ()
+        if request.construction is not None:
+            construction = self._reference(request, request.construction.axes).construction()
+            return ReferenceReply(nonce=request.nonce, construction=construction), ()
         if request.run is None:
             raise ValueError("a request asks for nothing")
         if request.backward:

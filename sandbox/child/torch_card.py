@@ -123,9 +123,19 @@ class TorchCard(TorchDispatchMode):  # type: ignore[misc] # torch is untyped her
         del types
         return self.run(func, args, kwargs or {})
 
-    def over(self, address: int, dtype: torch.dtype, shape: Sequence[int], strides: Sequence[int]) -> CardTensor:
-        """Return a tensor over memory of the card that somebody else keeps alive."""
-        return CardTensor(_strided(self._bytes(address, dtype, shape, strides), dtype, shape, strides), self)
+    def over(
+        self,
+        address: int,
+        dtype: torch.dtype,
+        shape: Sequence[int],
+        strides: Sequence[int],
+        *,
+        owner: object = None,
+    ) -> CardTensor:
+        """Return a tensor over memory of the card; `owner` is kept for as long as the memory is used."""
+        array = self._bytes(address, dtype, shape, strides)
+        weakref.finalize(array, _let_go, owner)
+        return CardTensor(_strided(array, dtype, shape, strides), self)
 
     def place(self, source: torch.Tensor, label: str, *, copy: bool = True) -> CardTensor:
         """Return a tensor in new memory of the card, with the values of a CPU tensor when `copy`."""
@@ -222,6 +232,10 @@ class _Call:
             on_host=any(not isinstance(tensor, CardTensor) and tensor.dim() for tensor in tensors),
             to_card=bool(on_card) if wanted is None else torch.device(wanted).type == CUDA.type,
         )
+
+
+def _let_go(_owner: object) -> None:
+    """Be a finaliser that does nothing but hold its argument until then."""
 
 
 def _tensors(values: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401 - arguments of any operator

@@ -151,6 +151,8 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
     cuda.Stream, cuda.Event = Stream, Event
     cuda.device = cuda.stream = cuda.device_of = _no_switch
     cuda.CUDAGraph = cuda.graph = cuda.make_graphed_callables = _unsupported("CUDA graphs of PyTorch")
+    # A module's parameters become the card's tensors themselves: changing them in place would lose what they are.
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
     torch.compile = _unsupported("torch.compile")
     for name in ("tensor", "as_tensor"):
         setattr(torch, name, _made_on_host(getattr(torch, name)))

@@ -1,0 +1,210 @@
+"""`torch.utils.cpp_extension.load_inline` and `load` for a candidate on a simulated card.
+
+The sources go to the parent, which builds them like any CUDA candidate; the shared object that comes back is called
+through TVM FFI with the card's own tensors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+import torch.utils.cpp_extension
+import tvm_ffi
+
+from sandbox.child.card import Card
+from sandbox.child.dlpack import CUDA, TensorFactory, dtype_of
+from sandbox.child.host import CardLog
+from sandbox.child.library import load_entry
+from sandbox.child.link import ParentLink
+from sandbox.child.torch_card import CardTensor, TorchCard
+from sandbox.evidence import ExtensionRequest
+from simgpu import LaunchOptions
+from simgpu.cudart.runtime import StandInRuntime
+from simgpu.errors import OutOfDeviceMemoryError
+from tasks.values import DType
+
+_BOUND = re.compile(r'\.\s*def\s*\(\s*"(\w+)"')
+
+
+class InlineExtensions:
+    """The extensions of one candidate.
+
+    Parameters
+    ----------
+    card, torch_card
+        The card, and PyTorch's view of it.
+    standin_cache
+        Where the compiled stand-in runtime is kept.
+    link
+        Has extensions built.
+    """
+
+    def __init__(self, card: Card, torch_card: TorchCard, standin_cache: Path, link: ParentLink) -> None:
+        self._card = card
+        self._torch = torch_card
+        self._link = link
+        self._runtime = StandInRuntime(card.spec, card.memory, LaunchOptions())
+        # First, so that the libraries find it in place of the real runtime.
+        self._runtime.install(standin_cache)
+        self._start = self._runtime.timeline.create_event(0)
+        self._host_memory: dict[int, ctypes.Array[ctypes.c_char]] = {}
+        self._factory = TensorFactory(self._allocate, self._free)
+        self._factory.install()
+        self._loaded: dict[ExtensionRequest, SimpleNamespace] = {}
+
+    def take_over(self) -> None:
+        """Make PyTorch's functions build here."""
+        torch.utils.cpp_extension.load_inline = self.load_inline
+        torch.utils.cpp_extension.load = self.load
+
+    def begin(self, options: LaunchOptions) -> None:
+        """Forget the last call; launches run under these options from now on."""
+        self._runtime.reset()
+        self._runtime.timeline.record(self._start, 0)
+        self._runtime.options = options
+
+    def log(self) -> CardLog:
+        """Return what the card saw of the extensions since `begin`."""
+        runtime = self._runtime
+        busy = sum(report.modelled.microseconds for report in runtime.launches if report.modelled)
+        missing = list(runtime.missing)
+        try:
+            runtime.raise_failure()
+        except Exception as error:  # noqa: BLE001 -- whatever went wrong inside the simulator
+            missing.append(f"the simulator failed: {error!r}")
+        return CardLog(
+            launches=tuple(runtime.launches),
+            diagnostics=tuple(runtime.diagnostics),
+            refusals=tuple(runtime.refusals),
+            missing=tuple(missing),
+            microseconds=max(busy, self._stream_us()),
+        )
+
+    def load_inline(  # noqa: PLR0917 -- PyTorch's own signature
+        self,
+        name: str,
+        cpp_sources: str | Sequence[str] = (),
+        cuda_sources: str | Sequence[str] = (),
+        functions: str | Sequence[str] | dict[str, str] | None = None,
+        extra_cflags: Sequence[str] | None = None,
+        extra_cuda_cflags: Sequence[str] | None = None,
+        extra_ldflags: Sequence[str] | None = None,
+        **others: object,
+    ) -> SimpleNamespace:
+        """Build sources given as text (PyTorch's function of this name, for a simulated card)."""
+        del extra_cflags  # they speak of the host compiler's speed and warnings
+        refuse_options(extra_ldflags, others)
+        source = "\n".join((*_texts(cuda_sources), *_texts(cpp_sources)))
+        named = _texts(functions or ()) if not isinstance(functions, dict) else tuple(functions)
+        return self._extension(name, source, named, extra_cuda_cflags)
+
+    def load(
+        self,
+        name: str,
+        sources: str | Sequence[str],
+        extra_cflags: Sequence[str] | None = None,
+        extra_cuda_cflags: Sequence[str] | None = None,
+        extra_ldflags: Sequence[str] | None = None,
+        **others: object,
+    ) -> SimpleNamespace:
+        """Build source files that the candidate wrote (PyTorch's function of this name, for a simulated card)."""
+        del extra_cflags
+        refuse_options(extra_ldflags, others)
+        texts = [Path(path).read_text(encoding="utf-8") for path in _texts(sources)]
+        return self._extension(name, "\n".join(texts), (), extra_cuda_cflags)
+
+    def _extension(
+        self, name: str, source: str, functions: tuple[str, ...], flags: Sequence[str] | None
+    ) -> SimpleNamespace:
+        functions = functions or tuple(dict.fromkeys(_BOUND.findall(source)))
+        if not functions:
+            raise RuntimeError(f"the extension '{name}' names no functions and binds none by PYBIND11_MODULE")
+        request = ExtensionRequest(name=name, source=source, functions=functions, flags=tuple(flags or ()))
+        if request not in self._loaded:
+            library = self._link.extension(request)
+            made = {function: self._callable(library, function) for function in functions}
+            self._loaded[request] = SimpleNamespace(__name__=name, **made)
+        return self._loaded[request]
+
+    def _callable(self, library: Path, function: str) -> Callable[..., Any]:
+        entry = load_entry(library, function)
+
+        def call(*arguments: Any) -> Any:  # noqa: ANN401 -- what the host function takes and returns
+            return self._back(entry(*map(self._across, arguments)))
+
+        return call
+
+    def _across(self, value: Any) -> Any:  # noqa: ANN401 -- any argument of a host function
+        if isinstance(value, CardTensor):
+            dtype = DType(str(value.dtype).removeprefix("torch."))
+            return self._factory.borrowed(value.data_ptr(), dtype, tuple(value.shape), tuple(value.stride()), value)
+        if isinstance(value, torch.Tensor):
+            raise TypeError("an extension was given a CPU tensor; on a simulated card it takes CUDA tensors")
+        return value
+
+    def _back(self, value: Any) -> Any:  # noqa: ANN401 -- any result of a host function
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        if not isinstance(value, tvm_ffi.Tensor):
+            return [self._back(item) for item in value]
+        if value.__dlpack_device__()[0] != CUDA:
+            raise TypeError("an extension returned a tensor that is not on the GPU")
+        kind = dtype_of(value.dtype.type_code, value.dtype.bits, value.dtype.lanes)
+        dtype: torch.dtype = getattr(torch, kind.value)
+        shape, strides = tuple(value.shape), tuple(value.strides)
+        if 0 in shape:
+            return self._torch.place(torch.empty(shape, dtype=dtype), "empty")
+        return self._torch.over(value.data_ptr(), dtype, shape, strides, owner=value)
+
+    def _stream_us(self) -> float:
+        timeline = self._runtime.timeline
+        end = timeline.create_event(0)
+        timeline.record(end, 0)
+        elapsed = timeline.elapsed_ms(self._start, end) * 1e3
+        timeline.destroy_event(end)
+        return elapsed
+
+    def _allocate(self, nbytes: int, device: int) -> int:
+        if device != CUDA:
+            buffer = ctypes.create_string_buffer(max(nbytes, 1))
+            self._host_memory[ctypes.addressof(buffer)] = buffer
+            return ctypes.addressof(buffer)
+        try:
+            return self._card.allocate(nbytes, "torch::empty")
+        except OutOfDeviceMemoryError as error:
+            raise MemoryError(str(error)) from error
+
+    def _free(self, address: int, device: int) -> None:
+        if device == CUDA:
+            self._card.memory.free(address)
+        else:
+            del self._host_memory[address]
+
+
+_IGNORED = frozenset({"verbose", "with_cuda", "build_directory", "is_python_module", "keep_intermediates", "use_pch"})
+"""Options of PyTorch's functions that say where and how talkatively it builds, not what."""
+
+
+def refuse_options(ldflags: Sequence[str] | None, others: dict[str, object]) -> None:
+    """Refuse what would bring in other code than the candidate's own sources.
+
+    Raises
+    ------
+    RuntimeError
+        Linker flags, include paths, or an option that is not known.
+    """
+    if ldflags:
+        raise RuntimeError(f"linker flags are not taken ({' '.join(ldflags)}): kernels link against nothing but CUDA")
+    for option, value in others.items():
+        if option not in _IGNORED and value:
+            raise RuntimeError(f"load_inline's option `{option}` is not supported here")
+
+
+def _texts(values: str | Sequence[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)
