@@ -6,7 +6,7 @@ import hashlib
 from enum import StrEnum
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 
 class Value(BaseModel):
@@ -286,3 +286,27 @@ class Precision(StrEnum):
     """As the task states it."""
     LOWER = "lower"
     """The next lower precision (float32 -> bfloat16, ...), the result cast back."""
+
+
+class CallItem(Value):
+    """One positional argument of a model's call: a tensor of the workload, or a fixed value."""
+
+    tensor: str | None = None
+    """Name of an input."""
+    fixed: JsonValue = None
+    """Value as the source states it, where `tensor` is None."""
+
+
+class Construction(Value):
+    """How a task's model is constructed and called at one set of sizes; `ModelNew` is treated alike."""
+
+    positional: tuple[JsonValue, ...] = ()
+    """Arguments of the constructor."""
+    named: dict[str, JsonValue] = {}
+    """Keyword arguments of the constructor."""
+    call: tuple[CallItem, ...]
+    """Positional arguments of the call."""
+    inputs: tuple[str, ...]
+    """Names of the input tensors, in the order in which a candidate receives them."""
+    state: tuple[str, ...]
+    """Names of the parameters and buffers that follow them."""

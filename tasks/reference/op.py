@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,6 +68,14 @@ class Op:
     def example_inputs(self) -> dict[str, torch.Tensor]:
         """Draw the source's example inputs, with values."""
         return self._bind(self.model).tensors()
+
+    def constructor_arguments(self) -> Sequence[object] | Mapping[str, object]:
+        """Return what the source's model is constructed with, by position or by name; nothing in function form."""
+        if self._form is not ReferenceForm.MODULE or not hasattr(self._module, "get_init_inputs"):
+            return ()
+        with blame_reference("in get_init_inputs()"):
+            given = self._module.get_init_inputs()
+        return given if isinstance(given, Mapping) else tuple(given)
 
     @contextmanager
     def shapes_only(self) -> Iterator[None]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
+from pydantic import JsonValue, TypeAdapter
 
 from tasks.constants import module_constants
 from tasks.errors import UserError
@@ -15,10 +17,23 @@ from tasks.reference.eager import Recorder
 from tasks.reference.op import Op
 from tasks.reference.precision import convert, running_in
 from tasks.reference.source import blame_reference
-from tasks.values import Domain, DomainKind, DType, EagerOp, InputSpec, Precision, ReferenceForm, Role
+from tasks.values import (
+    CallItem,
+    Construction,
+    Domain,
+    DomainKind,
+    DType,
+    EagerOp,
+    InputSpec,
+    Precision,
+    ReferenceForm,
+    Role,
+)
 
 DIMENSION_AXIS = re.compile(r"(?P<input>\w+)_dim(?P<position>\d+)")
 """Name of an axis that is a size of an input and no constant of the source: `x_dim0`."""
+
+_JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +168,35 @@ class Reference:
                 raise
             return self._record(dict(tensors), gradients, shapes_only=False)
 
+    def construction(self) -> Construction:
+        """Return how the source's model is constructed and called.
+
+        Raises
+        ------
+        UserError
+            An argument is neither a tensor input nor a value that JSON can spell.
+        """
+        given = self._op.constructor_arguments()
+        stated = self._op.shaped
+        names = {id(tensor): name for name, tensor in stated.inputs.items()}
+        bound = stated.arguments.bound
+        if bound.kwargs:
+            raise UserError(
+                f"the reference takes '{next(iter(bound.kwargs))}' by keyword only, which ModelNew is not given"
+            )
+        return Construction(
+            positional=() if isinstance(given, Mapping) else tuple(_plain(one, "constructor") for one in given),
+            named={str(n): _plain(one, "constructor") for n, one in given.items()}
+            if isinstance(given, Mapping)
+            else {},
+            call=tuple(
+                CallItem(tensor=names[id(one)]) if id(one) in names else CallItem(fixed=_plain(one, "forward"))
+                for one in bound.args
+            ),
+            inputs=tuple(stated.inputs),
+            state=(*stated.parameters, *stated.buffers),
+        )
+
     def _record(
         self, tensors: dict[str, torch.Tensor], gradients: Sequence[str], *, shapes_only: bool
     ) -> tuple[EagerOp, ...]:
@@ -233,6 +277,17 @@ def _spec(name: str, tensor: torch.Tensor, role: Role) -> InputSpec:
     dtype = _dtype(tensor, name)
     domain = Domain(kind=DomainKind.MASK) if dtype is DType.BOOL else Domain()
     return InputSpec(name=name, shape=tuple(tensor.shape), dtype=dtype, domain=domain, role=role)
+
+
+def _plain(value: object, where: str) -> JsonValue:
+    """Return an argument as JSON can spell it; tuples become lists, as in any JSON."""
+    try:
+        return _JSON.validate_json(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = type(value).__name__
+        raise UserError(
+            f"a {kind} among the arguments of the reference's {where} cannot be given to ModelNew"
+        ) from error
 
 
 def _dtype(tensor: torch.Tensor, name: str = "result") -> DType:
