@@ -20,6 +20,7 @@ _KINDS = {
     state.FAULT_RUNAWAY: DiagnosticKind.RUNAWAY,
     state.FAULT_TRAP: DiagnosticKind.TRAP,
     state.FAULT_RACE_SHARED: DiagnosticKind.DATA_RACE_SHARED,
+    state.FAULT_RACE_COPY: DiagnosticKind.DATA_RACE_COPY,
     state.FAULT_RACE_GLOBAL: DiagnosticKind.DATA_RACE_GLOBAL,
     state.FAULT_UNINITIALISED_SHARED: DiagnosticKind.UNINITIALISED_SHARED,
     state.FAULT_UNINITIALISED_GLOBAL: DiagnosticKind.UNINITIALISED_GLOBAL,
@@ -30,9 +31,13 @@ _UNINITIALISED = frozenset({
 })  # fmt: skip
 _ACCESS_KINDS = _UNINITIALISED | {
     DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED, DiagnosticKind.DATA_RACE_SHARED,
-    DiagnosticKind.DATA_RACE_GLOBAL,
+    DiagnosticKind.DATA_RACE_GLOBAL, DiagnosticKind.DATA_RACE_COPY,
 }  # fmt: skip
+_IN_SHARED = frozenset({
+    DiagnosticKind.DATA_RACE_SHARED, DiagnosticKind.DATA_RACE_COPY, DiagnosticKind.UNINITIALISED_SHARED,
+})  # fmt: skip
 _WORDS = {"ld": "load", "ldu": "load", "st": "store", "atom": "atomic access", "red": "atomic access", "cp": "copy"}
+_COPY = "an asynchronous copy is under way, which nothing has waited for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,7 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
     address, allocation = None, None
     if kind in _ACCESS_KINDS:
         address = int(worker.fault_address)
-    in_shared = kind in {DiagnosticKind.DATA_RACE_SHARED, DiagnosticKind.UNINITIALISED_SHARED}
-    if address is not None and not in_shared and _space(site, address) in {Space.GLOBAL, Space.CONST}:
+    if address is not None and kind not in _IN_SHARED and _space(site, address) in {Space.GLOBAL, Space.CONST}:
         found = launch.memory.find(address)
         if kind is DiagnosticKind.OUT_OF_BOUNDS and found is not None and found.freed:
             kind = DiagnosticKind.USE_AFTER_FREE
@@ -95,6 +99,8 @@ def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, a
         return _stop_message(kind, site)
     if kind is DiagnosticKind.DATA_RACE_SHARED:
         return _race_message(launch, site, address, worker)
+    if kind is DiagnosticKind.DATA_RACE_COPY:
+        return f"{_place(launch, site, address, shared=True)}, into which {_COPY}"
     if kind is DiagnosticKind.DATA_RACE_GLOBAL:
         return _global_race_message(launch, site, address, worker)
     if kind in _UNINITIALISED:
@@ -156,6 +162,8 @@ def _place(launch: FaultContext, site: Site, address: int, *, shared: bool) -> s
 
 def _race_message(launch: FaultContext, site: Site, address: int, worker: state.Worker) -> str:
     place, other = _place(launch, site, address, shared=True), worker.fault_other
+    if other >= state.EPOCH_STEP:
+        return f"{place}, into which {_COPY}"
     who = "several warps" if other >= state.MANY_SYNC else f"warp {other % WARP}"
     verb = "read" if worker.fault_other_reads else "wrote"
     return f"{place}, which {who} {verb} with no barrier since"

@@ -284,7 +284,10 @@ class _WorkerMemory:
         cells = shared_size >> program.shared_shift
         self._shadow = np.zeros((2, cells + SHADOW_SLACK), np.uint16)
         own.shadow_writers, own.shadow_readers = self._shadow[0].ctypes.data, self._shadow[1].ctypes.data
-        own.shadow_cells = cells
+        own.shadow_cells, own.shadow_shift = cells, program.shared_shift
+        watched = program.copies and program.variant.checks
+        self._copies = np.zeros(warps * state.COPY_RING_BYTES if watched else 0, np.uint8)
+        own.copies = self._copies.ctypes.data if watched else 0
         self._printed = np.zeros(state.PRINT_BUFFER if program.prints else 0, np.uint8)
         own.print_buffer, own.print_size = self._printed.ctypes.data, len(self._printed)
         self.address = ctypes.addressof(own)

@@ -22,6 +22,8 @@ class DiagnosticKind(StrEnum):
     """The instruction budget was used up."""
     DATA_RACE_SHARED = "data_race_shared"
     """Warps of a block use the same shared memory, one of them to write, with no barrier in between."""
+    DATA_RACE_COPY = "data_race_copy"
+    """Shared memory is read before the asynchronous copy into it has been waited for."""
     DATA_RACE_GLOBAL = "data_race_global"
     """Blocks of a launch use the same global memory, one of them to write, and nothing orders the two."""
     UNINITIALISED_SHARED = "uninitialised_shared"

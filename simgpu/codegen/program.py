@@ -75,6 +75,8 @@ class Program:
     """Functions that lowerings need, by name, as LLVM text."""
     waits_by_mbarrier: bool = False
     """Whether mbarriers order its accesses."""
+    copies: bool = False
+    """Whether it copies asynchronously."""
     prints: bool = False
     """Whether it calls `printf`."""
     sites: list[Site] = field(default_factory=list)
@@ -107,11 +109,11 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
             program.pointers[variable.name] = len(program.pointers)
     program.addresses, program.taken = function_addresses(syntax), taken_addresses(syntax)
     _place_local(program)
-    program.waits_by_mbarrier = any(
-        isinstance(item, Instruction) and item.base == "mbarrier"
-        for function in program.functions
-        for item in function.body or ()
-    )
+    used = {
+        item.base for function in program.functions for item in function.body or () if isinstance(item, Instruction)
+    }
+    program.waits_by_mbarrier = "mbarrier" in used
+    program.copies = "cp" in used
     return program
 
 

@@ -12,6 +12,7 @@ from importlib.resources import files
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant
 from simgpu.lowering.access import count_access, open_access, resolve
+from simgpu.lowering.copies import end_copies
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.shadow import order
 from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space
@@ -140,6 +141,7 @@ def arrive_after_copies(c: Context, i: Instruction) -> None:
     modifiers.done()
     space = Space.SHARED if {"shared", "shared::cta"} & set(i.modifiers) else Space.GENERIC
     hosts = _hosts(c, i, i.operands[0], space)
+    end_copies(c, constant("i32", -1))
     if counts:
         _update(c, hosts, constant("i64", 1, WARP))
 

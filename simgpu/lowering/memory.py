@@ -1,9 +1,8 @@
-"""`ld`, `st` and asynchronous copies (PTX ISA, 'Data Movement and Conversion Instructions')."""
+"""`ld` and `st` (PTX ISA, 'Data Movement and Conversion Instructions')."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from simgpu.codegen.context import Context, element_of
 from simgpu.codegen.values import WARP, Value, constant, pattern
@@ -25,7 +24,7 @@ from simgpu.lowering.access import (
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.shadow import Action, order_if_acquiring, watch_values
 from simgpu.lowering.tags import publish_before, see_after
-from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, ScalarType, Space, Symbol, Vector
+from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space, Symbol, Vector
 
 _SPACES = {
     "global": Space.GLOBAL,
@@ -41,7 +40,6 @@ _ORDERINGS = ("weak", "relaxed", "acquire", "release", "acq_rel", "volatile")
 _SCOPES = ("cta", "cluster", "gpu", "sys")
 _CACHE_HINTS = ("ca", "cg", "cs", "cv", "lu", "wb", "wt", "nc")
 _COUNTS = {"v2": 2, "v4": 4, "v8": 8}
-_COPY_SIZES = (4, 8, 16)
 
 
 def take_space(modifiers: Modifiers) -> Space:
@@ -88,7 +86,7 @@ def _load(c: Context, i: Instruction) -> None:
         access = open_access(c, i, place, space, element=element, count=count * parts)
         count_access(c, access, 0)
         _fenced(c, i)
-        values = _load_values(c, access)
+        values = load_values(c, access)
         watch_values(c, access, values)
         _fenced(c, i)
         order_if_acquiring(c, i)
@@ -112,7 +110,8 @@ def _joined(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
     ]
 
 
-def _load_values(c: Context, access: Access) -> list[Value]:
+def load_values(c: Context, access: Access) -> list[Value]:
+    """Load an access' elements in the form that its address allows."""
     if access.address.lanes == 1:
         pointer = uniform_pointer(c, access)
         watch_load(c, access)
@@ -196,7 +195,7 @@ def _store(c: Context, i: Instruction) -> None:
     count_access(c, access, 1)
     publish_before(c, i)
     _fenced(c, i)
-    _store_values(c, access, values)
+    store_values(c, access, values)
     _fenced(c, i)
 
 
@@ -214,7 +213,8 @@ def _split(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
     return pieces
 
 
-def _store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
+def store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
+    """Store an access' elements in the form that its address allows."""
     if access.address.lanes == 1:
         pointer = uniform_pointer(c, access)
         places = [c.e.address(pointer, place * access.element_bytes) for place in range(len(values))]
@@ -292,53 +292,6 @@ def _store_parameter(c: Context, i: Instruction, place: Address, element: str, v
         c.e.call(f"sgpu_scatter_{element}", None, c.e.number("add", hosts, step * unit), c.bits(), c.e.splat(value))
 
 
-def _copy(c: Context, i: Instruction) -> None:
-    """`cp.async` done at once; committing and waiting have nothing left to do."""
-    modifiers = Modifiers(i)
-    if not modifiers.has("async"):
-        raise c.unsupported(i)
-    if modifiers.take("commit_group", "wait_group", "wait_all"):
-        modifiers.done()
-        return
-    modifiers.take("ca", "cg")
-    modifiers.take("shared", "shared::cta")
-    modifiers.take("global")
-    modifiers.drop("L2::")
-    modifiers.done()
-    target, given, size = i.operands[:3]
-    if not isinstance(target, Address) or not isinstance(given, Address) or not isinstance(size, Immediate):
-        raise c.unsupported(i)
-    if size.value not in _COPY_SIZES:
-        raise c.unsupported(i, f"{size.value} bytes")
-    words = size.value // 4
-    kept = list(i.operands[3:])
-    if "L2::cache_hint" in i.modifiers:
-        kept.pop()
-    source = open_access(c, i, given, Space.GLOBAL, element="i32", count=words, action=Action.READ)
-    values = _copied(c, source, kept[0] if kept else None)
-    place = open_access(c, i, target, Space.SHARED, element="i32", count=words, action=Action.WRITE)
-    count_access(c, place, 1)
-    _store_values(c, place, values)
-
-
-def _copied(c: Context, source: Access, kept: Operand | None) -> list[Value]:
-    """Load what is copied; bytes past the source size are zero and are not read at all."""
-    if kept is None or (isinstance(kept, Immediate) and kept.value >= source.size):
-        count_access(c, source, 0)
-        return _load_values(c, source)
-    length = c.e.splat(c.source(kept, ScalarType.U32))
-    whole, values = c.mask, []
-    base = c.e.splat(source.address)
-    for place in range(source.count):
-        c.mask = c.both(whole, c.e.compare("icmp ugt", length, constant("i32", 4 * place, WARP)))
-        piece = replace(source, count=1, address=c.e.number("add", base, 4 * place), shape=None)
-        if place == 0:
-            count_access(c, replace(source, address=base), 0)
-        values += gather(c, piece)
-    c.mask = whole
-    return values
-
-
 def _nothing(_c: Context, _i: Instruction) -> None:
     """Prefetches and cache policies change no value."""
 
@@ -352,7 +305,6 @@ TABLE: dict[str, Callable[[Context, Instruction], None]] = {
     "ld": _load,
     "ldu": _load,
     "st": _store,
-    "cp": _copy,
     "prefetch": _nothing,
     "prefetchu": _nothing,
     "createpolicy": _policy,

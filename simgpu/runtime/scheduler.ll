@@ -68,6 +68,7 @@ done:
 
 define internal void @run_block(ptr %w) {
 entry:
+  call void @begin_block_copies(ptr %w)
   call void @begin_block_shadow(ptr %w)
   call void @begin_block_local(ptr %w)
   %bars = getelementptr i8, ptr %w, i64 $w_barrier
@@ -263,7 +264,9 @@ define internal void @record_fault(ptr %w, i32 %given, i32 %given_site, i32 %giv
   %p_unwritten = getelementptr i8, ptr %w, i64 $w_unwritten
   %unwritten = load i32, ptr %p_unwritten
   %some = icmp ne i32 %unwritten, 0
-  %race = icmp eq i32 %given, $fault_race_shared
+  %race_shared = icmp eq i32 %given, $fault_race_shared
+  %race_copy = icmp eq i32 %given, $fault_race_copy
+  %race = or i1 %race_shared, %race_copy
   %plain = xor i1 %race, true
   %because = and i1 %some, %plain
   %p_usite = getelementptr i8, ptr %w, i64 $w_unwritten_site

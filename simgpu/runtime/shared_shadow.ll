@@ -1,7 +1,8 @@
 ; Shadow of a block's shared memory: for each cell of 1, 2 or 4 bytes, who wrote it last and who read it last.
 ; A tag is an epoch plus a code: a warp's number for plain accesses, 32 more for synchronising ones (atomics, volatile),
-; $many_sync for several synchronising writers, $many_readers for several readers. Barriers and fences open an epoch, so
-; tags below the present epoch are ordered before it; tags below the block's first are from blocks before this one.
+; $many_sync for several synchronising writers, $many_readers for several readers; the highest tag of all stands for a
+; copy that is under way (copies.ll). Barriers and fences open an epoch, so tags below the present epoch are ordered
+; before it; tags below the block's first are from blocks before this one.
 define internal void @new_epoch(ptr %w) {
 entry:
   %p_unwritten = getelementptr i8, ptr %w, i64 $w_unwritten
@@ -65,7 +66,9 @@ body:
   %t = load i16, ptr %p_w
   %written = icmp uge i16 %t, %first
   %new = select i1 %written, i16 $epoch_step, i16 0
-  store i16 %new, ptr %p_w
+  %pending = icmp eq i16 %t, -1
+  %new1 = select i1 %pending, i16 -1, i16 %new
+  store i16 %new1, ptr %p_w
   %p_r = getelementptr i16, ptr %rs, i64 %i
   store i16 0, ptr %p_r
   %i1 = add i64 %i, 1
@@ -172,6 +175,13 @@ loop:
   %p_r = getelementptr i16, ptr %rs, i64 %i
   %r16 = load i16, ptr %p_r
   %rt = zext i16 %r16 to i32
+  %pending = icmp eq i32 %wt, $pending_copy
+  %early = and i1 %pending, %reads
+  br i1 %early, label %too_early, label %sides
+too_early:
+  call void @sgpu_fault(ptr %w, i32 $fault_race_copy, i32 %site, i32 %lane, i64 %o)
+  unreachable
+sides:
   %wnow = icmp uge i32 %wt, %epoch
   %wsync0 = icmp uge i32 %wt, %firstsync
   %mine = icmp eq i32 %wt, %tag

@@ -21,6 +21,12 @@ POISON = 0xFFCB7FD5
 EPOCH_STEP = 128
 """Codes of one epoch in a tag of shared memory's shadow."""
 LAST_EPOCH = 0xFFFF - 2 * EPOCH_STEP
+PENDING_COPY = 0xFFFF
+"""Tag of a cell of shared memory into which a copy is under way."""
+COPIES = 256
+"""Copies under way that are remembered for each warp, a power of two; the oldest beyond them count as done."""
+COPY_ENTRY_BYTES = 144
+COPY_RING_BYTES = 16 + COPIES * COPY_ENTRY_BYTES
 PAGE_BITS = 16
 """Base-two logarithm of the bytes of global memory for which one byte tells whether the launch has written there."""
 MANY_SYNC = 64
@@ -114,6 +120,8 @@ class Worker(ctypes.Structure):
         ("shadow_writers", ctypes.c_uint64),
         ("shadow_readers", ctypes.c_uint64),
         ("shadow_cells", ctypes.c_uint64),
+        ("copies", ctypes.c_uint64),
+        ("shadow_shift", ctypes.c_int32),
         ("arena_span", ctypes.c_uint64),
         ("tags", ctypes.c_uint64),
         ("pages", ctypes.c_uint64),
@@ -137,7 +145,7 @@ class Worker(ctypes.Structure):
 
 FAULT_OUT_OF_BOUNDS, FAULT_MISALIGNED, FAULT_DIVERGENT, FAULT_DEADLOCK, FAULT_RUNAWAY, FAULT_TRAP = range(1, 7)
 FAULT_RACE_SHARED, FAULT_UNINITIALISED_SHARED, FAULT_UNINITIALISED_GLOBAL, FAULT_UNINITIALISED_LOCAL = range(7, 11)
-FAULT_RACE_GLOBAL = 11
+FAULT_RACE_GLOBAL, FAULT_RACE_COPY = 11, 12
 
 EVENT_FIELDS = (
     "load_requests",
@@ -182,6 +190,11 @@ def placeholders() -> dict[str, str]:
         "many_readers": str(MANY_READERS),
         "fault_race_shared": str(FAULT_RACE_SHARED),
         "fault_race_global": str(FAULT_RACE_GLOBAL),
+        "fault_race_copy": str(FAULT_RACE_COPY),
+        "pending_copy": str(PENDING_COPY),
+        "copy_last": str(COPIES - 1),
+        "copy_entry_bytes": str(COPY_ENTRY_BYTES),
+        "copy_ring_bytes": str(COPY_RING_BYTES),
         "page_bits": str(PAGE_BITS),
         "page_bytes": str(1 << PAGE_BITS),
         "fault_uninitialised_shared": str(FAULT_UNINITIALISED_SHARED),
