@@ -1,4 +1,4 @@
-"""How narrow a kernel's accesses to memory are, which is how fine the shadow of it has to be."""
+"""How narrow a kernel's accesses to memory are, which is how fine the shadow of it has to be; and how many."""
 
 from __future__ import annotations
 
@@ -34,6 +34,17 @@ def global_shift(functions: Iterable[Function]) -> int | None:
                 shift = min(_element_shift(item) + count.bit_length() - 1, _WIDEST)
                 narrowest = shift if narrowest is None else min(narrowest, shift)
     return narrowest
+
+
+def memory_accesses(functions: Iterable[Function]) -> int:
+    """Count the loads and stores whose addresses have to be checked."""
+    return sum(
+        isinstance(item, Instruction)
+        and item.base in _ACCESSES
+        and not any(name.startswith("param") for name in item.modifiers)
+        for function in functions
+        for item in function.body or ()
+    )
 
 
 def _stores_plainly(item: Instruction) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from simgpu.analysis.copies import copying_loads
 from simgpu.analysis.shapes import Shape, add, known
 from simgpu.analysis.uniformity import Uniformity
@@ -116,6 +118,61 @@ class Context:
         if first == FULL:
             return self.e.splat(second)
         return self.e.binary("and", first, second)
+
+    # Functions beside the one that is generated
+
+    def outlined(
+        self,
+        name: str,
+        results: Sequence[Value],
+        inputs: Sequence[Value],
+        body: Callable[[Sequence[Value]], Sequence[Value]],
+    ) -> list[Value]:
+        """Call what `body` generates from the inputs, as a function of its own: code shared by many places.
+
+        Parameters
+        ----------
+        name
+            Tells all that the code depends on besides the inputs; each name is generated once for each kernel.
+        results
+            Give the types.
+        body
+            Generates code that reads the given values and the worker, and returns the results. It may set the mask,
+            which is all lanes at first.
+        """
+        kind = ", ".join(value.type for value in results)
+        kind = f"{{ {kind} }}" if len(results) > 1 else kind or "void"
+        if name not in self.program.support:
+            self.program.support[name] = self._function(name, kind, inputs, body)
+        if not results:
+            self.e.call(name, None, self.worker, *inputs)
+            return []
+        given = ", ".join(value.typed for value in (self.worker, *inputs))
+        whole = self.e.value(f"call {kind} @{name}({given})", results[0].element, results[0].lanes)
+        if len(results) == 1:
+            return [whole]
+        return [
+            self.e.value(f"extractvalue {kind} {whole.text}, {place}", value.element, value.lanes)
+            for place, value in enumerate(results)
+        ]
+
+    def _function(
+        self, name: str, kind: str, inputs: Sequence[Value], body: Callable[[Sequence[Value]], Sequence[Value]]
+    ) -> str:
+        around, kept = self.e, (self.e, self.fields, self.mask)
+        self.e, self.fields, self.mask = Emitter(), {}, FULL
+        values = [Value(f"%in{place}", value.element, value.lanes) for place, value in enumerate(inputs)]
+        results = body(values)
+        joined = Value("poison", "", 1)
+        for place, value in enumerate(results if len(results) > 1 else ()):
+            joined = self.e.value(f"insertvalue {kind} {joined.text}, {value.typed}, {place}", "", 1)
+        text = joined.text if len(results) > 1 else "".join(value.text for value in results)
+        self.e.line(f"ret {kind} {text}")
+        lines = "\n".join(["entry:", *self.fields.values(), *self.e.lines])
+        around.declarations |= self.e.declarations
+        self.e, self.fields, self.mask = kept
+        given = ", ".join(["ptr %w", *(value.typed for value in values)])
+        return f"define internal {kind} @{name}({given}) noinline #0 {{\n{lines}\n}}\n"
 
     # Registers
 

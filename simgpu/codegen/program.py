@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simgpu.analysis.widths import global_shift, shared_shift
+from simgpu.analysis.widths import global_shift, memory_accesses, shared_shift
 from simgpu.codegen.callgraph import function_addresses, reachable, recursive, taken_addresses
 from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Symbol, Variable
 from simgpu.report import Dim3
 
 _SHARED_ALIGN = 16
+_MOST_INLINE = 48
+"""Checked accesses of a kernel that are generated in place."""
 _RECURSION = 100
 """Calls within calls for which there is local memory; a fiber's stack holds about as many."""
 
@@ -77,6 +79,8 @@ class Program:
     """Whether mbarriers order its accesses."""
     copies: bool = False
     """Whether it copies asynchronously."""
+    crowded: bool = False
+    """Whether checked accesses are calls of shared functions: inline, so many would take long to compile."""
     prints: bool = False
     """Whether it calls `printf`."""
     sites: list[Site] = field(default_factory=list)
@@ -114,6 +118,7 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
     }
     program.waits_by_mbarrier = "mbarrier" in used
     program.copies = "cp" in used
+    program.crowded = variant.checks and memory_accesses(program.functions) > _MOST_INLINE
     return program
 
 

@@ -38,6 +38,13 @@ class Access:
     wide: bool
     """Whether the address comes from a 64-bit register."""
     action: Action
+    given_site: Value | None = None
+    """The site's number where code serves several sites."""
+
+    @property
+    def site_number(self) -> Value:
+        """The number under which the runtime knows the access."""
+        return constant("i32", self.site) if self.given_site is None else self.given_site
 
     @property
     def aligned(self) -> bool:
@@ -106,7 +113,7 @@ def uniform_pointer(c: Context, access: Access) -> Value:
     c.e.start(slow)
     code = constant("i32", SPACE_CODES[access.space])
     found = c.e.call(
-        "sgpu_resolve_lane", constant("i64", 0), c.worker, constant("i32", access.site), address, c.first_lane(),
+        "sgpu_resolve_lane", constant("i64", 0), c.worker, access.site_number, address, c.first_lane(),
         constant("i32", access.size), code,
     )  # fmt: skip
     c.e.line(f"br label %{go}")
@@ -132,7 +139,8 @@ def _in_bounds(c: Context, access: Access, first: Value, span: int) -> Value:
         inside = c.e.binary("and", low, c.e.compare("icmp sge", first, constant("i64", 0))) if access.wide else low
     else:
         end = c.e.number("add", first, span)
-        cache = c.e.address(c.field("cache", "ptr"), 16 * access.site)
+        entry = c.e.number("shl", c.e.resize(access.site_number, "i64"), 4)
+        cache = c.e.address(c.field("cache", "ptr"), entry)
         low, high = c.e.load(cache, "i64"), c.e.load(c.e.address(cache, 8), "i64")
         inside = c.e.binary("and", c.e.compare("icmp uge", first, low), c.e.compare("icmp ule", end, high))
     if access.aligned:
@@ -158,7 +166,7 @@ def translate(c: Context, access: Access) -> Value:
         return access.address
     code = SPACE_CODES[access.space]
     return c.e.call(
-        "sgpu_resolve", constant("i64", 0, WARP), c.worker, constant("i32", access.site), access.address, c.bits(),
+        "sgpu_resolve", constant("i64", 0, WARP), c.worker, access.site_number, access.address, c.bits(),
         constant("i32", access.size), constant("i32", code),
     )  # fmt: skip
 
@@ -365,9 +373,9 @@ def _few_words(c: Context, access: Access, window: Window, places: Sequence[int]
 
 def count_access(c: Context, access: Access, kind: int) -> None:
     """Add an access to the counters; `kind` is 0 for a load, 1 for a store, 2 for an atomic."""
-    if not c.program.variant.counters:
+    if not c.program.variant.counters or access.space is Space.CONST:
         return
-    site, address, mask = constant("i32", access.site), c.e.splat(access.address), c.bits()
+    site, address, mask = access.site_number, c.e.splat(access.address), c.bits()
     size = constant("i32", access.size)
     if access.space is Space.SHARED:
         c.e.call("sgpu_count_shared", None, c.worker, site, address, mask, size)

@@ -49,7 +49,8 @@ def cell_runs(c: Context, offsets: Sequence[int], size: int) -> list[Run] | None
     if len(runs) <= _MOST_RUNS:
         return runs
     inside = set(touched)
-    return [Run(0, span, pattern("i1", [cell in inside for cell in range(span)]))]
+    width = 1 << (span - 1).bit_length()  # vectors of odd lengths make slow code slowly
+    return [Run(0, width, pattern("i1", [cell in inside for cell in range(width)]))]
 
 
 def _neighbours(touched: Sequence[int]) -> list[Run]:

@@ -21,6 +21,7 @@ from simgpu.lowering.access import (
     watch_load,
     watch_store,
 )
+from simgpu.lowering.crowded import load_by_call, store_by_call
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.shadow import Action, order_if_acquiring, watch_values
 from simgpu.lowering.tags import publish_before, see_after
@@ -112,6 +113,10 @@ def _joined(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
 
 def load_values(c: Context, access: Access) -> list[Value]:
     """Load an access' elements in the form that its address allows."""
+    return load_by_call(c, access, _load_values) if c.program.crowded else _load_values(c, access)
+
+
+def _load_values(c: Context, access: Access) -> list[Value]:
     if access.address.lanes == 1:
         pointer = uniform_pointer(c, access)
         watch_load(c, access)
@@ -215,6 +220,13 @@ def _split(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
 
 def store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
     """Store an access' elements in the form that its address allows."""
+    if c.program.crowded:
+        store_by_call(c, access, values, _store_values)
+    else:
+        _store_values(c, access, values)
+
+
+def _store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
     if access.address.lanes == 1:
         pointer = uniform_pointer(c, access)
         places = [c.e.address(pointer, place * access.element_bytes) for place in range(len(values))]

@@ -107,7 +107,7 @@ def _watch_lanes(c: Context, access: Access, action: Action) -> Value:
         # One lane stands for all of its warp.
         address, mask = c.e.splat(address), c.e.binary("shl", constant("i32", 1), c.first_lane())
     return c.e.call(
-        name, constant("i32", 0), c.worker, constant("i32", access.site), address, mask,
+        name, constant("i32", 0), c.worker, access.site_number, address, mask,
         constant("i32", access.size), constant("i32", c.program.shared_shift), constant("i32", int(action)),
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def watch_values(c: Context, access: Access, values: Sequence[Value]) -> None:
     c.e.line(f"br i1 {some.text}, label %{look}, label %{go}, !prof !0")
     c.e.start(look)
     c.e.call(
-        "sgpu_unwritten", None, c.worker, constant("i32", access.site), c.e.splat(access.address), c.bits(),
+        "sgpu_unwritten", None, c.worker, access.site_number, c.e.splat(access.address), c.bits(),
         constant("i32", access.size), constant("i32", _CONTENT_SPACES[access.space]),
     )  # fmt: skip
     c.e.line(f"br label %{go}")
@@ -145,7 +145,7 @@ def blame_changes(
         differs = c.e.binary("or", differs, unlike)
     guilty = c.e.binary("and", suspects, differs)
     c.e.call(
-        "sgpu_blame_write", None, c.worker, constant("i32", kind), constant("i32", access.site), guilty,
+        "sgpu_blame_write", None, c.worker, constant("i32", kind), access.site_number, guilty,
         c.e.splat(access.address, WARP),
     )  # fmt: skip
 

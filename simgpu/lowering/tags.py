@@ -75,7 +75,7 @@ def _watch(c: Context, access: Access, action: Action, first: Value | None) -> V
     elif first is not None:
         name, place = "sgpu_watch_run", first
     return c.e.call(
-        name, constant("i32", 0), c.worker, constant("i32", access.site), place, mask, constant("i32", access.size),
+        name, constant("i32", 0), c.worker, access.site_number, place, mask, constant("i32", access.size),
         shift, constant("i32", int(action)),
     )  # fmt: skip
 
