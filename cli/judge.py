@@ -1,4 +1,4 @@
-"""`kernelwright verify`, `bench` and `build`: one candidate, one step of its way."""
+"""`kernelwright verify` and `bench`: one candidate against its task."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from cli.loading import read_candidate, read_task, read_verdict
-from cli.output import emit_json, outcome, progress, results
+from cli.output import emit_json, progress
 from cli.report import print_measurement, print_replay, print_verdict
-from cli.schemas import BenchReport, BuildReport, ReplayReport, VerifyReport
-from sandbox.values import BuildError, Candidate, Device, Language, Limits
+from cli.schemas import BenchReport, ReplayReport, VerifyReport
+from sandbox.settings import HeaderChoice, SandboxSettings
+from sandbox.values import Candidate, Device, Language, Limits
 from tasks.errors import UserError
-from tasks.values import Direction, Task
+from tasks.values import Task
 from verifier.values import Check, Verdict
 
 TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, or a library slug.")]
@@ -25,6 +26,9 @@ LanguageOption = Annotated[
     Language | None, typer.Option(help="What the candidate is written in; told from the file if left out.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="sim:h100, sim:a100, ..., cuda:0, or auto.")]
+HeadersOption = Annotated[
+    HeaderChoice | None, typer.Option(help="Whose headers a .cu is compiled against; the setting if left out.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
@@ -36,6 +40,7 @@ def verify(
     *,
     device: DeviceOption = "auto",
     language: LanguageOption = None,
+    headers: HeadersOption = None,
     seed: Annotated[int | None, typer.Option(help="Of inputs and schedules; drawn and recorded if left out.")] = None,
     replay: Annotated[
         Path | None, typer.Option(help="A verdict that `verify --json` printed: make it again and compare.")
@@ -50,13 +55,14 @@ def verify(
     from sandbox.devices import parse_device
 
     if replay is not None:
-        return _replay(replay, given=(task, candidate, language, seed), as_json=as_json)
+        return _replay(replay, given=(task, candidate, language, seed), headers=headers, as_json=as_json)
     if task is None or candidate is None:
         raise UserError("name TASK and CANDIDATE, or a verdict with --replay")
     op = read_task(task)
     target = parse_device(device)
     kernel = read_candidate(candidate, op.direction, language)
-    verdict = _judged(op, kernel, target, seed=secrets.randbits(63) if seed is None else seed)
+    secret = secrets.randbits(63) if seed is None else seed
+    verdict = _judged(op, kernel, target, seed=secret, headers=headers)
     if as_json:
         emit_json(VerifyReport.of(verdict, op, kernel))
     else:
@@ -64,19 +70,29 @@ def verify(
     return 0 if verdict.passed else 1
 
 
-def _judged(task: Task, candidate: Candidate, device: Device, *, seed: int, limits: Limits | None = None) -> Verdict:
+def _judged(
+    task: Task,
+    candidate: Candidate,
+    device: Device,
+    *,
+    seed: int,
+    headers: HeaderChoice | None,
+    limits: Limits | None = None,
+) -> Verdict:
     """Verify under a line that says what is being checked."""
+    from verifier.sandboxed import SandboxLaboratory
     from verifier.verify import verify as verify_candidate
 
-    with progress.status("building") as status:
+    settings = SandboxSettings.load(headers=headers)
+    with progress.status("building") as status, SandboxLaboratory(settings) as laboratory:
 
         def show(check: Check) -> None:
             status.update(f"{check.name} {check.workload or ''}")
 
-        return verify_candidate(task, candidate, device, seed=seed, limits=limits, on_check=show)
+        return verify_candidate(task, candidate, device, seed=seed, limits=limits, on_check=show, laboratory=laboratory)
 
 
-def _replay(file: Path, *, given: tuple[object, ...], as_json: bool) -> int:
+def _replay(file: Path, *, given: tuple[object, ...], headers: HeaderChoice | None, as_json: bool) -> int:
     from sandbox.devices import parse_device
     from verifier.replay import compare_verdicts
 
@@ -84,7 +100,9 @@ def _replay(file: Path, *, given: tuple[object, ...], as_json: bool) -> int:
         raise UserError("--replay takes task, candidate, language and seed from the file: leave them out")
     recorded = read_verdict(file)
     device = parse_device(recorded.device)
-    again = _judged(recorded.task, recorded.candidate, device, seed=recorded.seed, limits=recorded.limits)
+    again = _judged(
+        recorded.task, recorded.candidate, device, seed=recorded.seed, headers=headers, limits=recorded.limits
+    )
     replay = compare_verdicts(recorded.verdict, again)
     if as_json:
         emit_json(ReplayReport.of(replay, recorded.task, recorded.candidate))
@@ -99,6 +117,7 @@ def bench(
     *,
     device: DeviceOption = "auto",
     language: LanguageOption = None,
+    headers: HeadersOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Time a candidate against eager PyTorch: measured on a GPU, modelled on a simulated one.
@@ -107,52 +126,16 @@ def bench(
     """
     from sandbox.devices import parse_device
     from verifier.bench import bench as bench_candidate
+    from verifier.sandboxed import SandboxLaboratory
 
     op = read_task(task)
     target = parse_device(device)
     kernel = read_candidate(candidate, op.direction, language)
-    with progress.status("timing"):
-        measurement = bench_candidate(op, kernel, target, seed=secrets.randbits(63))
+    settings = SandboxSettings.load(headers=headers)
+    with progress.status("timing"), SandboxLaboratory(settings) as laboratory:
+        measurement = bench_candidate(op, kernel, target, seed=secrets.randbits(63), laboratory=laboratory)
     if as_json:
         emit_json(BenchReport(measurement=measurement))
     else:
         print_measurement(measurement)
-    return 0
-
-
-def build(
-    candidate: CandidateArgument,
-    *,
-    arch: Annotated[str, typer.Option(help="Real architecture to build for.")] = "sm_90",
-    entry: Annotated[Direction, typer.Option(help="Host function that the candidate exports.")] = Direction.FORWARD,
-    language: LanguageOption = None,
-    as_json: JsonOption = False,
-) -> int:
-    """Build a candidate and show its registers, spills and shared memory, or why it does not build."""
-    from sandbox.build import build as build_candidate
-
-    kernel = read_candidate(candidate, entry, language)
-    try:
-        with progress.status("building"):
-            built = build_candidate(kernel, arch)
-    except BuildError as error:
-        if as_json:
-            emit_json(BuildReport(ok=False, build=None, kind=error.kind.value, summary=error.summary, log=error.log))
-        else:
-            results.print(outcome(passed=False, status=f"does not build ({error.kind.value})"))
-            results.print(error.summary, markup=False)
-        return 1
-    if as_json:
-        emit_json(BuildReport(ok=True, build=built, log=built.log))
-        return 0
-    results.print(outcome(passed=True, status=f"built for {built.arch} in {built.seconds:.1f} s"))
-    results.print(f"{built.toolchain}; {' '.join(built.flags)}", markup=False, style="dim")
-    for kernel_resources in built.kernels:
-        results.print(
-            f"{kernel_resources.kernel}: {kernel_resources.registers} registers,"
-            f" {kernel_resources.spill_stores + kernel_resources.spill_loads} bytes of spills,"
-            f" {kernel_resources.static_shared} bytes of shared memory",
-            markup=False,
-        )
-    results.print(f"in {built.folder}", markup=False)
     return 0

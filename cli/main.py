@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cli import dataset, doctor, judge, kernels, optimize, runs, service, sim, tasks
+from cli import build, dataset, doctor, judge, kernels, optimize, runs, service, sim, tasks
 from cli.output import emit_json, progress, set_up_logging
 from cli.schemas import ErrorReport
 from simgpu.errors import SimgpuError
@@ -36,7 +36,7 @@ def _root(
 app.command("optimize")(optimize.optimize)
 app.command("verify")(judge.verify)
 app.command("bench")(judge.bench)
-app.command("build")(judge.build)
+app.command("build")(build.build)
 app.command("serve")(service.serve)
 app.command("worker")(service.worker)
 app.command("doctor")(doctor.doctor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataset.values import AttemptRecord, RunRecord
+from sandbox.occupancy import KernelOccupancy
 from sandbox.values import Build, Candidate, Diagnostic, Limits
 from tasks.values import Task, Value
 from verifier.replay import Difference, Replay
@@ -95,6 +96,8 @@ class BuildReport(Value):
     """The lines that matter."""
     log: str | None = None
     """Everything that the compiler printed."""
+    occupancy: tuple[KernelOccupancy, ...] = ()
+    """Theoretical occupancy of each kernel at each block size, on a card of the architecture."""
 
 
 class TaskList(Value):

@@ -17,11 +17,22 @@ class IsolationChoice(StrEnum):
     """How untrusted processes are to be held."""
 
     AUTO = "auto"
-    """bubblewrap where its self-test passes, else `process`."""
+    """bubblewrap where its self-test passes, else nothing: an error, never `process`."""
     BUBBLEWRAP = "bubblewrap"
     """Namespaces of its own, a read-only system, no network; an error where that does not work."""
     PROCESS = "process"
-    """A session of its own with limits; files and network stay reachable."""
+    """A session of its own with limits; files and network stay reachable. Only by this name."""
+
+
+class HeaderChoice(StrEnum):
+    """Whose headers sources in the PyTorch extension style are compiled against."""
+
+    AUTO = "auto"
+    """Ours first; PyTorch's own when the source asks for something that only they declare."""
+    LIGHT = "light"
+    """Ours: seconds, and nothing in them computes."""
+    FULL = "full"
+    """PyTorch's own: a minute or more."""
 
 
 class SandboxSettings(RoomSettings):
@@ -33,8 +44,14 @@ class SandboxSettings(RoomSettings):
     """Folder of the build cache."""
     isolation: IsolationChoice = IsolationChoice.AUTO
     """How untrusted processes are held."""
+    cache_bytes: int = Field(default=4 << 30, gt=0)
+    """Size that the build cache is kept under; what was used longest ago goes first."""
+    headers: HeaderChoice = HeaderChoice.AUTO
+    """Whose headers sources in the PyTorch extension style are compiled against."""
     compile_seconds: float = Field(default=120.0, gt=0)
     """Wall seconds that one build may take."""
+    full_compile_seconds: float = Field(default=900.0, gt=0)
+    """Wall seconds that one build against PyTorch's full headers may take."""
     call_seconds: float = Field(default=60.0, gt=0)
     """Wall seconds that one call of a candidate or of a reference may take."""
     memory_bytes: int = Field(default=6 << 30, gt=0)
@@ -48,9 +65,17 @@ class SandboxSettings(RoomSettings):
     @property
     def compile_limits(self) -> Limits:
         """Limits of a process group that compiles."""
+        return self._compile_limits(self.compile_seconds)
+
+    @property
+    def full_compile_limits(self) -> Limits:
+        """Limits of a process group that compiles against PyTorch's full headers."""
+        return self._compile_limits(self.full_compile_seconds)
+
+    def _compile_limits(self, seconds: float) -> Limits:
         return Limits(
-            wall_seconds=self.compile_seconds,
-            cpu_seconds=int(4 * self.compile_seconds) + 1,
+            wall_seconds=seconds,
+            cpu_seconds=int(4 * seconds) + 1,
             memory_bytes=self.memory_bytes,
             file_bytes=512 << 20,
         )

@@ -18,12 +18,13 @@ from importlib import metadata
 from pathlib import Path
 
 from sandbox.devices import find_gpus
-from sandbox.isolation import bubblewrap_problem
+from sandbox.isolation import isolation_findings
 from sandbox.values import Finding
 from tasks.errors import InfraError
 
 _CUDA_REMEDY = "reinstall Kernelwright, or run: pip install 'cuda-toolkit[nvcc,cudart,nvrtc,cccl]==13.0.*'"
 _TVM_FFI_REMEDY = "reinstall Kernelwright, or run: pip install 'apache-tvm-ffi>=0.1.15,<0.2'"
+_TORCH_REMEDY = "reinstall Kernelwright, or run: pip install 'torch>=2.7,<2.14'"
 _GXX_REMEDY = "install the GNU C++ compiler, for instance: apt-get install g++"
 
 _VERSION_SECONDS = 20.0
@@ -59,6 +60,12 @@ class Toolchain:
         return self.cuda / "bin" / "ptxas"
 
     @property
+    def cuobjdump(self) -> Path | None:
+        """The disassembler, where its wheel is installed."""
+        found = self.cuda / "bin" / "cuobjdump"
+        return found if found.exists() else None
+
+    @property
     def cudart(self) -> Path:
         """The CUDA runtime that shared objects are linked against."""
         return self.cuda / "lib" / "libcudart.so.13"
@@ -82,6 +89,42 @@ class Toolchain:
     def identity(self) -> str:
         """One line that changes whenever a compiler changes."""
         return f"nvcc {self.cuda_version}, g++ {self.gxx_version}, tvm-ffi {self.tvm_ffi_version}"
+
+
+@dataclass(frozen=True, slots=True)
+class TorchHeaders:
+    """PyTorch as a C++ library."""
+
+    includes: tuple[Path, ...]
+    """Include folders."""
+    libraries: Path
+    """Folder of its shared objects."""
+    version: str
+    """Version of the wheel."""
+    with_cuda: bool
+    """Whether it was built with CUDA."""
+
+
+@lru_cache(maxsize=1)
+def find_torch_headers() -> TorchHeaders:
+    """Find PyTorch's headers and libraries, without importing it.
+
+    Raises
+    ------
+    InfraError
+        They are not installed.
+    """
+    spec = importlib.util.find_spec("torch")
+    root = next((Path(place) for place in (spec.submodule_search_locations or ())), None) if spec else None
+    if root is None or not (root / "include" / "ATen" / "ATen.h").exists():
+        raise InfraError(f"PyTorch's headers are not installed; {_TORCH_REMEDY}")
+    include = root / "include"
+    return TorchHeaders(
+        includes=(include, include / "torch" / "csrc" / "api" / "include"),
+        libraries=root / "lib",
+        version=_version("torch"),
+        with_cuda=(root / "lib" / "libc10_cuda.so").exists(),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -145,7 +188,7 @@ def findings() -> tuple[Finding, ...]:
         _finding("nvrtc", lambda: f"{_version('nvidia-cuda-nvrtc')}, {nvrtc_library().name}", _CUDA_REMEDY),
         _finding("g++", lambda: f"{_gxx_version(_gxx())} in {_gxx()}", _GXX_REMEDY),
         _finding("tvm-ffi", lambda: f"{_version('apache-tvm-ffi')} in {_tvm_ffi_root()}", _TVM_FFI_REMEDY),
-        _isolation_finding(),
+        *isolation_findings(),
         _gpu_finding(),
     )
 
@@ -155,21 +198,6 @@ def _finding(name: str, look: Callable[[], str], remedy: str) -> Finding:
         return Finding(name=name, ok=True, detail=look())
     except InfraError as error:
         return Finding(name=name, ok=False, detail=str(error).split(";")[0], remedy=remedy)
-
-
-def _isolation_finding() -> Finding:
-    problem = bubblewrap_problem()
-    if not problem:
-        return Finding(
-            name="isolation", ok=True, detail="bubblewrap: namespaces, no network, read-only system", required=False
-        )
-    return Finding(
-        name="isolation",
-        ok=False,
-        detail=f"bubblewrap does not work ({problem}); untrusted code is held by limits alone",
-        remedy="install bubblewrap, for instance: apt-get install bubblewrap",
-        required=False,
-    )
 
 
 def _gpu_finding() -> Finding:

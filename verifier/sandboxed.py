@@ -11,6 +11,7 @@ from typing import Self
 from sandbox.build import build
 from sandbox.candidate import open_candidate
 from sandbox.reference import ReferenceSession, open_reference
+from sandbox.settings import SandboxSettings
 from sandbox.values import Build, Candidate, Device, Limits
 from tasks.values import Task
 from verifier.laboratory import CandidateRunner
@@ -21,9 +22,15 @@ class SandboxLaboratory:
 
     A context manager. A reference's child is kept until the block ends and serves the task's next verdict, since
     starting PyTorch costs more than most verdicts; a candidate's child never serves another candidate.
+
+    Parameters
+    ----------
+    settings
+        The sandbox's; read from the file and the environment when None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
+        self._settings = settings
         self._opened = ExitStack()
         self._idle: defaultdict[tuple[str, Limits | None], list[ReferenceSession]] = defaultdict(list)
         self._lock = Lock()
@@ -39,22 +46,26 @@ class SandboxLaboratory:
         idle = self._idle[task.content_hash, None]
         with self._lock:
             if not idle:
-                idle.append(self._opened.enter_context(open_reference(task)))
+                idle.append(self._opened.enter_context(open_reference(task, settings=self._settings)))
 
     def build(self, candidate: Candidate, device: Device) -> Build:
         """Build, or take the build from the cache; BuildError when the candidate does not build."""
-        return build(candidate, device.arch)
+        return build(candidate, device.arch, self._settings)
 
     def candidate(self, build: Build, device: Device, limits: Limits | None) -> AbstractContextManager[CandidateRunner]:
         """Open the child that loads the candidate."""
-        return open_candidate(build, device, limits=limits)
+        return open_candidate(build, device, limits=limits, settings=self._settings)
 
     @contextmanager
     def reference(self, task: Task, limits: Limits | None) -> Iterator[ReferenceSession]:
         """Give a child that executes the reference, to one caller at a time."""
         idle = self._idle[task.content_hash, limits]
         with self._lock:
-            session = idle.pop() if idle else self._opened.enter_context(open_reference(task, limits=limits))
+            session = (
+                idle.pop()
+                if idle
+                else self._opened.enter_context(open_reference(task, limits=limits, settings=self._settings))
+            )
         try:
             yield session
         finally:

@@ -7,10 +7,13 @@ hash, and an entry that does not match it is thrown away and built again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MANIFEST = "manifest.json"
+_KEPT_SECONDS = 600.0
+"""How long an entry is safe after its last use, however full the cache is."""
 
 
 def content_key(*parts: str | bytes) -> str:
@@ -52,6 +57,8 @@ class BuildCache:
     ----------
     root
         The user's cache folder; made when it is missing.
+    max_bytes
+        Size to keep it under; without a bound when None.
 
     Raises
     ------
@@ -59,7 +66,8 @@ class BuildCache:
         The folder cannot be made or written.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, max_bytes: int | None = None) -> None:
+        self._max_bytes = max_bytes
         self._builds = root / "builds"
         self._scratch = root / "scratch"
         try:
@@ -76,14 +84,28 @@ class BuildCache:
 
         Whatever `fill` raises passes through, and nothing is published.
         """
-        place = self._builds / key[:2] / key
-        if _intact(place):
-            return Entry(folder=place, cached=True)
+        if found := self.find(key):
+            return found
+        place = self._place(key)
         with self.scratch() as folder:
             fill(folder)
             _write_manifest(folder)
             self._publish(folder, place)
+        self._shrink()
         return Entry(folder=place, cached=False)
+
+    def find(self, key: str) -> Entry | None:
+        """Return the entry of a key if it is there and undamaged."""
+        place = self._place(key)
+        if not _intact(place):
+            return None
+        # The time of the last use decides what goes first when the cache is full.
+        with contextlib.suppress(OSError):
+            os.utime(place / _MANIFEST)
+        return Entry(folder=place, cached=True)
+
+    def _place(self, key: str) -> Path:
+        return self._builds / key[:2] / key
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -109,12 +131,35 @@ class BuildCache:
                 return
         raise InfraError(f"the build cache entry {place} can neither be used nor replaced; remove it by hand")
 
+    def _shrink(self) -> None:
+        """Throw away what was used longest ago until the rest is under the bound.
+
+        What was used within the last minutes stays: a process may be about to load it.
+        """
+        if self._max_bytes is None:
+            return
+        entries = sorted((found for place in self._builds.glob("*/*") if (found := _measured(place))), reverse=True)
+        total = 0
+        for used, size, place in entries:
+            total += size
+            if total > self._max_bytes and time.time() - used > _KEPT_SECONDS:
+                self._discard(place)
+
     def _discard(self, place: Path) -> None:
         with self.scratch() as grave:
             try:
                 place.rename(grave / "damaged")
             except FileNotFoundError:
                 return
+
+
+def _measured(place: Path) -> tuple[float, int, Path] | None:
+    """Return when an entry was last used, its bytes, and the entry; None when it is just being replaced."""
+    try:
+        used = (place / _MANIFEST).stat().st_mtime
+        return used, sum(path.stat().st_size for path in place.rglob("*") if path.is_file()), place
+    except OSError:
+        return None
 
 
 def _write_manifest(folder: Path) -> None:

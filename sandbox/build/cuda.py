@@ -1,66 +1,126 @@
-"""Builds candidates in the PyTorch extension style, against the light headers in `sandbox/include`."""
+"""Builds candidates in the PyTorch extension style, against our light headers or PyTorch's full ones."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.build.cache import content_key
-from sandbox.build.compiler import Compiler, link_flags, nvcc_flags
-from sandbox.build.diagnosis import ENTRY_FILE, build_error, kernel_resources
+from sandbox.build.compiler import Compiler, link_flags, nvcc_flags, virtual_arch
+from sandbox.build.diagnosis import ENTRY_FILE, build_error, build_warnings, kernel_resources
+from sandbox.build.headers import HeaderSet, header_set
 from sandbox.build.record import Artefacts
-from sandbox.values import BuildError, BuildErrorKind, Candidate, SourceFile
+from sandbox.toolchain import Toolchain
+from sandbox.values import BuildError, BuildErrorKind, Candidate, HeaderKind, Limits, SourceFile
 
 LIBRARY = "candidate.so"
 PTX = "candidate.ptx"
+SASS = "candidate.sass"
 
 _REGISTERS = re.compile(r"\b(?:PYBIND11_MODULE|TORCH_LIBRARY\w*)\s*\(")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 _DIRECT = """\
-#include "{source}"
+{prelude}#include "{source}"
 #include <kernelwright/export.h>
 KERNELWRIGHT_EXPORT({entry})
 """
 _BOUND = """\
-#include "{source}"
+{prelude}#include "{source}"
 #include <kernelwright/bindings.h>
 KERNELWRIGHT_EXPORT_BINDING({entry})
 """
 
 
-def cuda_key(candidate: Candidate, compiler: Compiler) -> str:
-    """Return the part of the cache key that is particular to this language."""
-    return content_key(headers_hash(compiler.toolchain.headers), entry_source(candidate))
+@dataclass(frozen=True, slots=True)
+class ExtensionBuilder:
+    """Builds one kind of source against one kind of headers.
 
-
-def build_cuda(candidate: Candidate, arch: str, compiler: Compiler, folder: Path) -> Artefacts:
-    """Compile into `folder`.
-
-    Raises
-    ------
-    BuildError
-        The source does not compile or link, or the candidate is not one `.cu` file.
+    Parameters
+    ----------
+    headers
+        Whose headers.
+    more_archs
+        Architectures to hold machine code for besides that of the device.
+    limits
+        In place of the limits of every compilation.
     """
-    source = only_source(candidate)
-    (folder / source.name).write_text(source.text, encoding="utf-8")
-    (folder / ENTRY_FILE).write_text(entry_source(candidate), encoding="utf-8")
-    keep = folder / "keep"
-    keep.mkdir()
-    tools = compiler.toolchain
-    flags = nvcc_flags(arch)
-    folders = (tools.headers / "light", tools.headers / "shared", tools.tvm_ffi / "include")
-    includes = [part for path in folders for part in ("-isystem", str(path))]
-    linked = (*link_flags(tools), "-Xlinker", str(tools.tvm_ffi_library))
-    output = ("--keep", "--keep-dir", keep.name, ENTRY_FILE, "-o", LIBRARY)
-    finished = compiler.run([str(tools.nvcc), *flags, *linked, *includes, *output], folder)
-    if finished.code != 0:
-        raise build_error(finished.output, candidate.entry)
-    (keep / Path(ENTRY_FILE).with_suffix(".ptx")).rename(folder / PTX)
-    return Artefacts(
-        library=LIBRARY, ptx=PTX, flags=flags, log=finished.output, kernels=kernel_resources(finished.output)
-    )
+
+    headers: HeaderKind
+    more_archs: tuple[str, ...] = ()
+    limits: Limits | None = None
+
+    def key(self, candidate: Candidate, compiler: Compiler) -> str:
+        """Return the part of the cache key that is particular to this language."""
+        headers = header_set(self.headers, compiler.toolchain)
+        listed = "sass" if compiler.toolchain.cuobjdump else ""
+        flags = (*self.more_archs, headers.standard, *headers.flags)
+        return content_key(headers.identity, entry_source(candidate, headers), listed, *flags)
+
+    def compile(self, candidate: Candidate, arch: str, compiler: Compiler, folder: Path) -> Artefacts:
+        """Compile into `folder` for an architecture and what `more_archs` names.
+
+        Raises
+        ------
+        BuildError
+            The source does not compile or link, or the candidate is not one `.cu` file.
+        """
+        source = only_source(candidate)
+        headers = header_set(self.headers, compiler.toolchain)
+        (folder / source.name).write_text(source.text, encoding="utf-8")
+        (folder / ENTRY_FILE).write_text(entry_source(candidate, headers), encoding="utf-8")
+        keep = folder / "keep"
+        keep.mkdir()
+        flags = (*nvcc_flags(arch, *self.more_archs, standard=headers.standard), *headers.flags, *compiler.flags)
+        command = [str(compiler.toolchain.nvcc), *flags, *_paths(headers, compiler.toolchain)]
+        output = ("--keep", "--keep-dir", keep.name, ENTRY_FILE, "-o", LIBRARY)
+        readable = (*headers.folders, *(library.parent for library in headers.libraries))
+        finished = compiler.run([*command, *output], folder, readable=readable, limits=self.limits)
+        if finished.code != 0:
+            raise build_error(finished.output, candidate.entry, arch=arch, ptx=_kept_text(keep))
+        _kept_ptx(keep, arch).rename(folder / PTX)
+        return Artefacts(
+            library=LIBRARY,
+            ptx=PTX,
+            flags=flags,
+            log=finished.output,
+            kernels=kernel_resources(finished.output),
+            warnings=build_warnings(finished.output),
+            sass=_disassembled(compiler, folder),
+            headers=self.headers,
+            more_archs=self.more_archs,
+        )
+
+
+def _paths(headers: HeaderSet, tools: Toolchain) -> list[str]:
+    """Return the flags that name places on this machine."""
+    includes = [part for path in headers.folders for part in ("-isystem", str(path))]
+    libraries = (tools.tvm_ffi_library, *headers.libraries)
+    linked = [part for path in libraries for part in ("-Xlinker", str(path))]
+    places = dict.fromkeys(str(path.parent) for path in headers.libraries)
+    found_again = [part for place in places for part in ("-Xlinker", f"-rpath,{place},-rpath-link,{place}")]
+    return [*link_flags(tools), *linked, *found_again, *includes]
+
+
+def _kept_ptx(keep: Path, arch: str) -> Path:
+    """Return the PTX of an architecture; nvcc writes the architecture into the name when there are several."""
+    alone = keep / Path(ENTRY_FILE).with_suffix(".ptx")
+    return alone if alone.exists() else alone.with_suffix(f".{virtual_arch(arch)}.ptx")
+
+
+def _kept_text(keep: Path) -> str:
+    """Return the PTX that the assembler read before it failed; empty when the compilation got no further than that."""
+    return "".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(keep.glob("*.ptx"))[:1])
+
+
+def _disassembled(compiler: Compiler, folder: Path) -> str | None:
+    """List the machine code, where the disassembler is installed."""
+    program = compiler.toolchain.cuobjdump
+    if program is None:
+        return None
+    listed = compiler.run(["/bin/sh", "-c", f'exec "$0" -sass {LIBRARY} > {SASS}', str(program)], folder)
+    return SASS if listed.code == 0 else None
 
 
 def only_source(candidate: Candidate) -> SourceFile:
@@ -79,19 +139,14 @@ def only_source(candidate: Candidate) -> SourceFile:
     return sources[0]
 
 
-def entry_source(candidate: Candidate) -> str:
+def entry_source(candidate: Candidate, headers: HeaderSet) -> str:
     """Return the generated file: the candidate's source, then the export of its entry."""
     source = only_source(candidate)
     if not re.fullmatch(r"[A-Za-z_]\w*", candidate.entry, re.ASCII):
         raise BuildError(BuildErrorKind.SPEC, f"the entry `{candidate.entry}` is not a function name", "")
     code = _COMMENT.sub(" ", source.text)
     # A module or a library that binds a function under the entry's name says which function to call.
-    bound = _REGISTERS.search(code) and re.search(rf'\.\s*(?:def|impl)\s*\(\s*"(?:\w+::)?{candidate.entry}["(.]', code)
-    return (_BOUND if bound else _DIRECT).format(source=source.name, entry=candidate.entry)
-
-
-@lru_cache(maxsize=4)
-def headers_hash(root: Path) -> str:
-    """Hash our headers, names and contents."""
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return content_key(*(part for path in files for part in (str(path.relative_to(root)), path.read_bytes())))
+    named = rf'\.\s*(?:def|impl)\s*\(\s*"(?:\w+::)?{candidate.entry}["(.]'
+    template = _BOUND if _REGISTERS.search(code) and re.search(named, code) else _DIRECT
+    prelude = "".join(f"#include <{header}>\n" for header in headers.prelude)
+    return template.format(prelude=prelude, source=source.name, entry=candidate.entry)

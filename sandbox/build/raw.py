@@ -39,10 +39,10 @@ def build_raw(candidate: Candidate, arch: str, compiler: Compiler, folder: Path)
     child = [sys.executable, "-I", "-B", "-m", "sandbox.build.nvrtc_child", source.name, PTX]
     compiled = compiler.run([*child, *flags, *includes], folder)
     if compiled.code != 0:
-        raise build_error(compiled.output)
+        raise build_error(compiled.output, arch=arch)
     assembled = compiler.run([str(tools.ptxas), "-v", f"-arch={arch}", PTX, "-o", "candidate.cubin"], folder)
     if assembled.code != 0:
-        raise build_error(assembled.output)
+        raise build_error(assembled.output, arch=arch, ptx=(folder / PTX).read_text(encoding="utf-8"))
     kernels = kernel_resources(assembled.output)
     _check_kernels(spec, {kernel.kernel for kernel in kernels})
     return Artefacts(

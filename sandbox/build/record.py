@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.values import Build, KernelResources
+from sandbox.values import Build, BuildWarning, HeaderKind, KernelResources
 from tasks.values import Value
 
 _RECORD = "build.json"
@@ -23,6 +23,14 @@ class Artefacts(Value):
     """What the compilers printed."""
     kernels: tuple[KernelResources, ...]
     """Resources of each kernel."""
+    warnings: tuple[BuildWarning, ...] = ()
+    """What the compilers warned of."""
+    sass: str | None = None
+    """Listing of the machine code, if there is one."""
+    headers: HeaderKind | None = None
+    """Whose headers an extension was compiled against."""
+    more_archs: tuple[str, ...] = ()
+    """Architectures besides that of the device."""
     source: str | None = None
     """Python file that is imported, if the language has one."""
     jit: tuple[str, ...] = ()

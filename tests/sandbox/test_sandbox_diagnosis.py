@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.build.diagnosis import build_error, kernel_resources
-from sandbox.values import BuildErrorKind, KernelResources
+from sandbox.build.diagnosis import build_error, build_warnings, kernel_resources
+from sandbox.values import BuildErrorKind, BuildWarning, KernelResources
 
 VERBOSE = """\
 ptxas info    : 0 bytes gmem, 24 bytes cmem[3]
@@ -25,9 +25,43 @@ ptxas info    : Used 8 registers, used 0 barriers
 def test_resources_are_read_per_kernel():
     assert kernel_resources(VERBOSE) == (
         KernelResources(
-            kernel="_Z1aPf", registers=255, spill_stores=16, spill_loads=20, stack=40, static_shared=4096, constant=368
+            kernel="_Z1aPf",
+            arch="sm_80",
+            registers=255,
+            spill_stores=16,
+            spill_loads=20,
+            stack=40,
+            static_shared=4096,
+            constant=368,
         ),
-        KernelResources(kernel="b", registers=8),
+        KernelResources(kernel="b", arch="sm_80", registers=8),
+    )
+
+
+def test_resources_of_several_architectures_are_kept_apart():
+    both = kernel_resources(VERBOSE + VERBOSE.replace("sm_80", "sm_90").replace("255 registers", "64 registers"))
+    assert [(kernel.arch, kernel.registers) for kernel in both] == [
+        ("sm_80", 255),
+        ("sm_80", 8),
+        ("sm_90", 64),
+        ("sm_90", 8),
+    ]
+
+
+def test_warnings_are_read_with_their_places_and_once():
+    log = """\
+kernel.cu(12): warning #177-D: variable "n" was declared but never referenced
+    int n = 3;
+        ^
+kernel.cu:9:5: warning: unused variable 'm' [-Wunused-variable]
+kernel.cu(12): warning #177-D: variable "n" was declared but never referenced
+ptxas warning : Stack size for entry function 'k' cannot be statically determined
+ptxas info    : Used 8 registers
+"""
+    assert build_warnings(log) == (
+        BuildWarning(file="kernel.cu", line=12, message='#177-D: variable "n" was declared but never referenced'),
+        BuildWarning(file="kernel.cu", line=9, message="unused variable 'm' [-Wunused-variable]"),
+        BuildWarning(message="Stack size for entry function 'k' cannot be statically determined"),
     )
 
 
@@ -68,3 +102,4 @@ def test_a_log_without_an_error_line_is_its_own_summary():
 def test_no_log_breaks_the_readers(log):
     build_error(log, "forward")
     kernel_resources(log)
+    build_warnings(log)

@@ -33,7 +33,11 @@ def lltm(gates: torch.Tensor, cell: torch.Tensor) -> Arguments:
 
 
 def layer_norm(x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> Arguments:
-    return torch.native_layer_norm(x, [x.shape[1]], gamma, beta, 1e-5)[0], x.mean(1), (x.var(1, False) + 1e-5).rsqrt()
+    return (
+        torch.native_layer_norm(x, [x.shape[1]], gamma, beta, 1e-5)[0],
+        x.mean(1),
+        (x.var(1, correction=0) + 1e-5).rsqrt(),
+    )
 
 
 def histogram(labels: torch.Tensor, weights: torch.Tensor) -> Arguments:
@@ -115,7 +119,11 @@ CASES = (
     Case("coop_groups", normal((10, 65)), lambda x: x.softmax(1)),
     Case("restrict_templates", normal((7, 90)), quantized, tolerance=0),
     Case("constexpr_table", normal((9, 70)), blur),
-    Case("constant_memory", normal((20, 35), (3, 3)), lambda x, f: F.conv2d(x[None, None], f[None, None], padding=1)[0, 0]),
+    Case(
+        "constant_memory",
+        normal((20, 35), (3, 3)),
+        lambda x, f: F.conv2d(x[None, None], f[None, None], padding=1)[0, 0],
+    ),
     Case("static_workspace", normal((5000,)), torch.sum, tolerance=1e-4),
     Case(
         "conv2d_lists",
@@ -124,7 +132,11 @@ CASES = (
     ),
     Case("scalar_eps", normal((5, 200), (200,)), rms_norm),
     Case("scalar_eps", normal((5, 200), (200,), dtype=torch.half), rms_norm, HALF_TOLERANCE),
-    Case("string_modes", normal((6, 45)), lambda x: (x.mean(1, True), x.amax(1, True), x.sum(1, True))),
+    Case(
+        "string_modes",
+        normal((6, 45)),
+        lambda x: (x.mean(1, keepdim=True), x.amax(1, keepdim=True), x.sum(1, keepdim=True)),
+    ),
     Case("bool_flags", normal((9, 9)), causal),
     Case("pool5d", normal((2, 3, 4, 6, 5)), lambda x: F.avg_pool3d(x, 2)),
     Case("launch_bounds", normal((50, 70)), torch.t, tolerance=0),

@@ -1,0 +1,101 @@
+"""The two kinds of headers for sources in the PyTorch extension style, and when the full ones are worth trying."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sandbox.build.cache import content_key
+from sandbox.toolchain import Toolchain, TorchHeaders, find_torch_headers
+from sandbox.values import BuildError, BuildErrorKind, HeaderKind
+
+_TORCH_FLAGS = (
+    # What PyTorch's own builder passes: operators of CUDA's 16-bit types would clash with those of PyTorch's.
+    "-D__CUDA_NO_HALF_OPERATORS__",
+    "-D__CUDA_NO_HALF_CONVERSIONS__",
+    "-D__CUDA_NO_BFLOAT16_CONVERSIONS__",
+    "-D__CUDA_NO_HALF2_OPERATORS__",
+)
+
+# Names that only PyTorch's headers could declare; a mistyped variable is no reason to parse them.
+_TORCH_NAME = re.compile(
+    r"\b(?:namespace|class|struct) \"?(?:torch|at|c10|caffe2|pybind11|kernelwright|py)\b|\"(?:torch|at|c10|caffe2|py)::"
+    r"|has no member|is not a (?:class )?template|[\"'](?:TORCH|AT|C10|TH|THC|PYBIND11|CUDA_KERNEL)_?[A-Z0-9_]*[\"']"
+    r"|name followed by \"::\""
+)
+_SYSTEM_HEADER = re.compile(r"(?:torch|ATen|c10|caffe2|pybind11|THC?)/")
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderSet:
+    """How nvcc is called for one kind of headers."""
+
+    kind: HeaderKind
+    folders: tuple[Path, ...]
+    """Include folders, first match first."""
+    standard: str
+    """C++ standard that they ask for."""
+    flags: tuple[str, ...]
+    """Compiler flags beyond those of every build."""
+    prelude: tuple[str, ...]
+    """Headers that come before the candidate's source."""
+    libraries: tuple[Path, ...]
+    """Shared objects of PyTorch that the candidate is linked to and finds again at run time."""
+    identity: str
+    """Changes whenever the headers do."""
+
+
+def header_set(kind: HeaderKind, tools: Toolchain) -> HeaderSet:
+    """Return how to build with one kind of headers.
+
+    Raises
+    ------
+    InfraError
+        PyTorch's headers are asked for and not installed.
+    """
+    shared = (tools.headers / "shared", tools.tvm_ffi / "include")
+    if kind is HeaderKind.LIGHT:
+        return HeaderSet(
+            kind=kind,
+            folders=(tools.headers / "light", *shared),
+            standard="c++17",
+            flags=(),
+            prelude=(),
+            libraries=(),
+            identity=_hash(tools.headers),
+        )
+    return _full(find_torch_headers(), tools, shared)
+
+
+def _full(torch: TorchHeaders, tools: Toolchain, shared: tuple[Path, ...]) -> HeaderSet:
+    # A build of PyTorch without CUDA has the headers of c10_cuda, but neither its generated ones nor its functions.
+    stand_in = () if torch.with_cuda else (tools.headers / "full_without_cuda",)
+    names = ("c10", "torch_cpu", *(("c10_cuda", "torch_cuda") if torch.with_cuda else ()))
+    return HeaderSet(
+        kind=HeaderKind.FULL,
+        folders=(tools.headers / "full", *stand_in, *shared, *torch.includes),
+        standard="c++20",
+        flags=_TORCH_FLAGS,
+        prelude=(*(("kernelwright/c10_cuda.h",) if stand_in else ()), "kernelwright/operators.h"),
+        libraries=tuple(torch.libraries / f"lib{name}.so" for name in names),
+        identity=content_key(_hash(tools.headers), torch.version, str(torch.libraries)),
+    )
+
+
+def why_full(error: BuildError) -> str:
+    """Say why PyTorch's full headers could mend a failure with the light ones; empty when they could not."""
+    first = error.summary.splitlines()[0] if error.summary else ""
+    if error.kind is BuildErrorKind.MISSING_HEADER and _SYSTEM_HEADER.search(first):
+        return first
+    if error.kind in {BuildErrorKind.UNDECLARED, BuildErrorKind.TYPE_MISMATCH, BuildErrorKind.SYNTAX}:
+        return first if _TORCH_NAME.search(error.summary) else ""
+    return ""
+
+
+@lru_cache(maxsize=4)
+def _hash(root: Path) -> str:
+    """Hash our headers, names and contents."""
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return content_key(*(part for path in files for part in (str(path.relative_to(root)), path.read_bytes())))
