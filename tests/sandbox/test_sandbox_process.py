@@ -4,7 +4,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,9 @@ def test_processor_time_is_bounded(isolation):
 
 def test_a_process_that_multiplies_is_ended_whole(isolation):
     script = f"while :; do setsid sleep {MARK} & done"
-    with held(isolation, script, processes=40) as process, pytest.raises(ProcessFailedError):
-        process.wait(20)
+    # Where the kernel holds the limit, the shell itself fails to start another.
+    with held(isolation, script, processes=40) as process, suppress(ProcessFailedError):
+        assert process.wait(20).code != 0
     assert running() == ""
 
 
@@ -118,8 +120,8 @@ def test_no_descriptor_is_inherited(isolation):
 
 def test_a_program_that_is_not_there_is_no_fault_of_the_candidate():
     class Broken(ProcessIsolation):
-        def command(self, command, limits, mounts):  # noqa: ARG002 -- the seam's signature
-            return ["/nonexistent/bwrap", *command]
+        def launch(self, command, limits, mounts, home=None):
+            return replace(super().launch(command, limits, mounts, home), command=["/nonexistent/bwrap", *command])
 
     with pytest.raises(InfraError, match="cannot be started"):
         HeldProcess(["/bin/true"], isolation=Broken(), limits=Limits(), mounts=Mounts())

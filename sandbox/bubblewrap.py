@@ -1,0 +1,227 @@
+"""bubblewrap: namespaces of its own, a read-only system, no network, bounded memory folders, filtered system calls.
+
+Two programs start before the command. `hold join` enters a control group and becomes bwrap, which lays out the
+namespaces. Inside, `hold bound` checks that they are new, bounds the temporary folders, sets limits, gives up every
+privilege, refuses system calls, and becomes the command. Nothing in the sandbox runs without the first filter, not even
+bwrap's own first process there, which the command may not reach through /proc either way.
+
+Started by root, the user namespace is left out and the command runs under a user that owns nothing: in a namespace it
+would still be root to the host's files, /proc/sys among them. Each sandbox takes another such user, since the kernel
+counts processes by user.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+from sandbox.cgroup import ControlGroups
+from sandbox.holder import build_holder
+from sandbox.holding import Launch, Mounts, child_environment, python_paths
+from sandbox.seccomp import FilterStage, filter_program
+from sandbox.values import Limits
+
+_TMP = "/tmp"  # noqa: S108 -- the sandbox's own
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
+_SECRETS_OF_PROC = ("kcore", "keys", "key-users", "kmsg", "sysrq-trigger", "timer_list", "sched_debug", "kallsyms")
+_NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")
+
+_OPEN = stat.S_IROTH | stat.S_IXOTH
+
+# linux/capability.h
+_CAP_SETUID = 7
+_CAP_SYS_ADMIN = 21
+
+# Users that no system assigns (systemd's list of user ranges leaves the upper half of 32 bits free).
+_FIRST_FREE_USER = 1 << 31
+_FREE_USERS = 1 << 24
+
+
+class BubblewrapIsolation:
+    """Namespaces by bubblewrap.
+
+    Parameters
+    ----------
+    bwrap
+        The program.
+    cache_dir
+        Where our own first program is kept once it is compiled.
+    groups
+        Control groups of this machine; None where there are none.
+    shown
+        What every process may read beyond the system; by default what our own Python children need.
+    root
+        Whether bwrap is started by root, with all that root may; this process's own standing by default.
+    """
+
+    name = "bubblewrap"
+
+    def __init__(
+        self,
+        bwrap: Path,
+        cache_dir: Path,
+        groups: ControlGroups | None = None,
+        *,
+        shown: Sequence[Path] | None = None,
+        root: bool | None = None,
+    ) -> None:
+        self._bwrap = bwrap
+        self._cache_dir = cache_dir
+        self._groups = groups
+        self._shown = python_paths() if shown is None else tuple(shown)
+        self._root = runs_as_root() if root is None else root
+
+    def launch(self, command: Sequence[str], limits: Limits, mounts: Mounts, home: Path | None = None) -> Launch:
+        """Prepare namespaces with only the given paths and the system visible."""
+        holder = build_holder(self._cache_dir)
+        outer = _readable_copy(filter_program(FilterStage.NAMESPACE, gpu=mounts.gpu))
+        inner = _readable_copy(filter_program(FilterStage.COMMAND, gpu=mounts.gpu))
+        ready, held = os.pipe()
+        group = self._groups.open(limits) if self._groups else None
+        user = free_user() if self._root else 0
+        place = home if home is not None and home in mounts.writable else None
+        return Launch(
+            command=[
+                *(str(holder), "join", str(group.entrance) if group else "-", str(os.getpid()), "--"),
+                *(str(self._bwrap), *_namespaces(user), "--seccomp", str(outer)),
+                *_files(limits, mounts, (*self._shown, holder)),
+                *("--chdir", str(mounts.folder or _TMP), "--", str(holder), "bound"),
+                *_bounds(limits, user),
+                *(f"filter={inner}", f"ready={held}", "--"),
+                *command,
+            ],
+            environment=child_environment(place),
+            descriptors=(outer, inner, held),
+            ready=ready,
+            group=group,
+            give_back=_lend(mounts, user),
+        )
+
+
+def runs_as_root() -> bool:
+    """Whether this process may make namespaces and change users without a user namespace."""
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    effective = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
+    return os.geteuid() == 0 and all(effective >> one & 1 for one in (_CAP_SETUID, _CAP_SYS_ADMIN))
+
+
+def free_user() -> int:
+    """Return a user that owns nothing on this machine and runs nothing else."""
+    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]
+    start, count = max(((int(inside), int(length)) for inside, _, length in ranges), key=lambda one: one[1])
+    if start + count > _FIRST_FREE_USER + _FREE_USERS:
+        return _FIRST_FREE_USER + secrets.randbelow(_FREE_USERS)
+    return start + count // 2 + secrets.randbelow(max(count // 4, 1))  # this is a container; few users are mapped
+
+
+def _namespaces(user: int) -> list[str]:
+    asked = ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    asked += ["--die-with-parent", "--new-session", "--hostname", "sandbox", "--cap-drop", "ALL"]
+    kept = ["CAP_SYS_ADMIN", "CAP_SETPCAP"]
+    if user:
+        kept += ["CAP_SETUID", "CAP_SETGID"]
+    else:
+        asked += ["--unshare-user", "--uid", "65533", "--gid", "65533"]
+        kept += ["CAP_SYS_RESOURCE"]
+    return [*asked, *(part for one in kept for part in ("--cap-add", one))]
+
+
+def _files(limits: Limits, mounts: Mounts, always: Sequence[Path]) -> list[str]:
+    size = str(limits.temporary_bytes)
+    shown = (*always, *mounts.readable)
+    hidden = [place for place in _SECRETS_OF_PROC if Path("/proc", place).exists()]
+    return [
+        *_system(),
+        *("--proc", "/proc", *(part for place in hidden for part in ("--ro-bind", "/dev/null", f"/proc/{place}"))),
+        *("--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", _SHARED_MEMORY),
+        *("--perms", "1777", "--size", size, "--tmpfs", _TMP),
+        *_parents((*shown, *mounts.writable)),
+        *_binds("--ro-bind", shown),
+        *_binds("--bind", mounts.writable),
+        *(_gpu_devices() if mounts.gpu else ()),
+        *("--remount-ro", "/dev", "--remount-ro", "/"),
+    ]
+
+
+def _bounds(limits: Limits, user: int) -> list[str]:
+    """Return the settings of `hold bound`, in the order in which they are carried out."""
+    kinds = _NAMESPACES if user else (*_NAMESPACES, "user")
+    return [
+        *(f"namespace={kind}:{Path('/proc/self/ns', kind).stat().st_ino}" for kind in kinds),
+        *([f"user={user}"] if user else ["user-namespaces=0"]),
+        *(f"tmpfs={limits.temporary_bytes}:{limits.files}:{place}" for place in (_TMP, _SHARED_MEMORY)),
+        f"cpu={limits.cpu_seconds}",
+        f"file={limits.file_bytes}",
+        f"processes={limits.processes}",
+        f"descriptors={limits.descriptors}",
+    ]
+
+
+@lru_cache(maxsize=1)
+def _system() -> tuple[str, ...]:
+    arguments = ["--ro-bind", "/usr", "/usr"]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64"):
+        place = Path("/", name)
+        if place.is_symlink():
+            arguments += ["--symlink", str(place.readlink()), str(place)]
+        elif place.is_dir():
+            arguments += ["--ro-bind", str(place), str(place)]
+    for name in ("ld.so.cache", "alternatives"):
+        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return tuple(arguments)
+
+
+def _parents(paths: Iterable[Path]) -> list[str]:
+    """Make what leads to a path first; bwrap would copy the host's modes, which may keep the sandbox's own user out."""
+    folders = dict.fromkeys(parent for path in paths for parent in reversed(path.parents))
+    made = [one for one in folders if one.name and not one.is_relative_to("/usr") and str(one) != _TMP]
+    return [part for one in made for part in ("--perms", "0755", "--dir", str(one))]
+
+
+def _binds(option: str, paths: Iterable[Path]) -> list[str]:
+    shown = [path for path in paths if not path.is_relative_to("/usr") or option == "--bind"]
+    return [part for path in shown for part in (option, str(path), str(path))]
+
+
+def _gpu_devices() -> list[str]:
+    return [part for path in sorted(Path("/dev").glob("nvidia*")) for part in ("--dev-bind", str(path), str(path))]
+
+
+def _readable_copy(data: bytes) -> int:
+    """Return a descriptor from which a child reads the data."""
+    descriptor = os.memfd_create("filter")
+    os.write(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _lend(mounts: Mounts, user: int) -> Callable[[], None]:
+    """Let the sandbox's own user into the folders of one run; returns what takes them back.
+
+    A folder made by `tempfile` is closed to every other user. One that is read may be opened to all: what leads to it
+    on the host stays as closed as it was.
+    """
+    if not user:
+        return lambda: None
+    for path in mounts.readable:
+        if path.is_dir() and path.stat().st_mode & _OPEN != _OPEN:
+            path.chmod(path.stat().st_mode | _OPEN)
+    for path in mounts.writable:
+        _own(path, user)
+    return partial(_take_back, mounts.writable)
+
+
+def _take_back(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        _own(folder, os.geteuid())
+
+
+def _own(folder: Path, user: int) -> None:
+    for place, folders, files in os.walk(folder):
+        os.chown(place, user, -1)
+        for name in (*folders, *files):
+            os.chown(Path(place, name), user, -1, follow_symlinks=False)

