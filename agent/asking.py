@@ -25,6 +25,7 @@ def request_for(step: Step, config: RunConfig, attempts: Mapping[int, AttemptRec
     return ProposalRequest(
         task=public_task(config.task),
         device=config.device,
+        language=config.language,
         operator=step.operator,
         parents=parents,
         feedback="\n\n".join(feedback_for(parent) for parent in parents),

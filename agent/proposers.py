@@ -6,7 +6,8 @@ from agent.llm.proposer import LlmProposer
 from agent.offline.proposer import OfflineProposer
 from agent.settings import OPENAI_URL, AgentSettings
 from agent.values import OFFLINE, Proposer
-from sandbox.values import Finding
+from sandbox.values import Finding, Language
+from tasks.errors import UserError
 
 
 def open_proposer(model: str | None = None, settings: AgentSettings | None = None) -> Proposer:
@@ -27,6 +28,27 @@ def open_proposer(model: str | None = None, settings: AgentSettings | None = Non
     settings = settings or AgentSettings.load()
     name = model or settings.model
     return OfflineProposer() if name == OFFLINE else LlmProposer(name, settings)
+
+
+def check_language(proposer: str, language: Language) -> None:
+    """Refuse a language that a proposer does not write.
+
+    Parameters
+    ----------
+    proposer
+        Its name.
+    language
+        What candidates are to be written in.
+
+    Raises
+    ------
+    UserError
+        The proposer writes others.
+    """
+    if language not in {Language.CUDA, Language.TRITON}:
+        raise UserError(f"proposers write cuda or triton, not {language}; a kernel in {language} can be verified")
+    if proposer == OFFLINE and language is not Language.CUDA:
+        raise UserError(f"the offline proposer writes cuda; for {language} name a model with --model")
 
 
 def endpoint_finding() -> Finding:

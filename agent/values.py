@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from dataset.values import Operator, Trace
-from sandbox.values import Candidate
+from sandbox.values import Candidate, Language
 from tasks.values import Task, Value
 from verifier.values import Measurement, Verdict
 
@@ -40,6 +40,8 @@ class ProposalRequest(Value):
     """The public view: hidden workloads are removed."""
     device: str
     """Target device name."""
+    language: Language = Language.CUDA
+    """What the candidate is to be written in."""
     operator: Operator
     parents: tuple[Parent, ...] = ()
     """Repair: the failed attempt. Mutate: one. Crossover: two."""

@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from cli.judge import HeadersOption
 from cli.loading import read_task
 from cli.output import emit_json, progress, results
 from cli.report import attempt_table, print_measurement, print_source
 from cli.schemas import OptimizeReport
 from dataset.archive import Archive
 from dataset.values import RunConfig, RunEvent, RunRecord
+from sandbox.settings import HeaderChoice, SandboxSettings
+from sandbox.values import Language
 from tasks.errors import InfraError, UserError
 
 
@@ -26,6 +29,9 @@ def optimize(
         str | None, typer.Option(help="A model of the configured endpoint, or `offline`, which needs none.")
     ] = None,
     device: Annotated[str, typer.Option(help="sim:h100, sim:a100, ..., cuda:0, or auto.")] = "auto",
+    language: Annotated[Language, typer.Option(help="What kernels are written in: cuda, or triton by a model.")] = (
+        Language.CUDA
+    ),
     samples: Annotated[int, typer.Option(min=1, help="Translations asked for before the evolution.")] = 4,
     repairs: Annotated[int, typer.Option(min=0, help="Repair turns for each translation that fails.")] = 2,
     generations: Annotated[int, typer.Option(min=0, help="Evolution steps after the translation.")] = 2,
@@ -33,17 +39,18 @@ def optimize(
     budget_usd: Annotated[float | None, typer.Option(min=0, help="Stop before a model call past this sum.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(min=0, help="Stop before a model call past this many.")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Start no new attempt after this time.")] = None,
+    headers: HeadersOption = None,
     seed: Annotated[
         int | None, typer.Option(help="Drives every random choice; drawn and recorded if left out.")
     ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> int:
-    """Translate a PyTorch op to CUDA, verify it on hidden shapes and values, and evolve faster versions.
+    """Translate a PyTorch op to CUDA or Triton, verify it on hidden shapes and values, and evolve faster versions.
 
     Prints a table of the candidates and the best kernel. Exit code 0 when a kernel passed, 1 when none did.
     """
-    from agent.proposers import open_proposer
+    from agent.proposers import check_language, open_proposer
     from sandbox.devices import parse_device
 
     archive = Archive.open()
@@ -56,10 +63,12 @@ def optimize(
     else:
         # Opened first, so that a wrong model or key is known before anything is recorded.
         proposer_name = open_proposer(model).name
+        check_language(proposer_name, language)
         config = RunConfig(
             task=read_task(task),
             device=parse_device(device).name,
             model=proposer_name,
+            language=language,
             samples=samples,
             repairs=repairs,
             generations=generations,
@@ -70,18 +79,26 @@ def optimize(
             max_seconds=max_seconds,
         )
         run = archive.create_run(config)
-    return _search_and_report(archive, run, typed=task, as_json=as_json)
+    return _search_and_report(archive, run, typed=task, headers=headers, as_json=as_json)
 
 
-def _search_and_report(archive: Archive, run: RunRecord, *, typed: str | None, as_json: bool) -> int:
+def _search_and_report(
+    archive: Archive, run: RunRecord, *, typed: str | None, headers: HeaderChoice | None, as_json: bool
+) -> int:
     from agent.evaluation import LocalEvaluator
     from agent.proposers import open_proposer
     from agent.search import run_search
+    from verifier.sandboxed import SandboxLaboratory
 
+    settings = SandboxSettings.load(headers=headers)
     progress.print(f"run {run.id}: {run.config.task.title} on {run.config.device}, proposer {run.config.model}")
     proposer = open_proposer(run.config.model)
     try:
-        with progress.status("working") as status, LocalEvaluator() as evaluator:
+        with (
+            progress.status("working") as status,
+            SandboxLaboratory(settings) as laboratory,
+            LocalEvaluator(laboratory) as evaluator,
+        ):
 
             def show(event: RunEvent) -> None:
                 progress.print(f"  {escape(event.text)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -113,7 +114,7 @@ def _answer(candidate: Candidate) -> str:
     """Return the files of the candidate as fenced blocks; named when there is more than one."""
     blocks = []
     for file in candidate.files:
-        label = "toml" if file.name.endswith(".toml") else "cuda"
+        label = {".toml": "toml", ".py": "python"}.get(Path(file.name).suffix, "cuda")
         block = fenced(file.text, label)
         blocks.append(block if len(candidate.files) == 1 else f"`{file.name}`\n\n{block}")
     return "\n\n".join(blocks)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from sandbox.values import Basis, Candidate
+from sandbox.values import Basis, Candidate, Language
 from tasks.values import Task, Value
 from verifier.values import Measurement, Status, Verdict
 
@@ -81,6 +81,8 @@ class RunConfig(Value):
     """Device name, for instance `sim:h100`."""
     model: str
     """Proposer: `offline` or a model identifier."""
+    language: Language = Language.CUDA
+    """What candidates are to be written in."""
     samples: int = Field(default=4, ge=1)
     """Translations asked for in generation 0."""
     repairs: int = Field(default=2, ge=0)

@@ -10,8 +10,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from agent.devices import device_figures
 from agent.values import ProposalRequest
 from dataset.values import Message
+from sandbox.values import Language
 from simgpu.specs import DeviceSpec
 from tasks.values import DomainKind, InputSpec, Purpose
+
+_SYSTEM = {Language.CUDA: "system", Language.TRITON: "system_triton"}
+"""The system prompt of each language that a model may be asked for."""
 
 FOLDER = Path(__file__).parent / "prompts"
 
@@ -27,6 +31,7 @@ def _environment() -> Environment:
     )
     environment.filters["describe"] = describe_tensor
     environment.filters["fence"] = fence
+    environment.filters["label"] = label
     environment.filters["clip"] = clip
     environment.filters["figure"] = figure
     return environment
@@ -40,7 +45,9 @@ def render(template: str, **values: object) -> str:
 def messages_for(request: ProposalRequest) -> tuple[Message, ...]:
     """Return the chat that asks for what the request says: one system and one user message."""
     figures: DeviceSpec | None = device_figures(request.device)
-    system = render("system", entry=request.task.direction.value, device=request.device, figures=figures)
+    system = render(
+        _SYSTEM[request.language], entry=request.task.direction.value, device=request.device, figures=figures
+    )
     workloads = [w for purpose in (Purpose.BENCH, Purpose.VERIFY) for w in request.task.workloads_for(purpose)]
     user = render(
         request.operator.value,
@@ -49,6 +56,7 @@ def messages_for(request: ProposalRequest) -> tuple[Message, ...]:
         parents=request.parents,
         feedback=request.feedback,
         ordinal=request.ordinal,
+        language=request.language.value,
     )
     return Message(role="system", content=system), Message(role="user", content=user)
 
@@ -63,6 +71,11 @@ def describe_tensor(spec: InputSpec) -> str:
         DomainKind.MASK: ", 0 or 1",
     }[spec.domain.kind]
     return f"{spec.name}: {spec.dtype.value}[{', '.join(map(str, spec.shape))}]{values}"
+
+
+def label(name: str) -> str:
+    """Return the label of a fenced block that holds a file of this name."""
+    return {".cu": "cuda", ".py": "python", ".toml": "toml"}.get(Path(name).suffix, "")
 
 
 def fence(text: str, language: str = "") -> str:

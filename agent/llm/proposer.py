@@ -56,7 +56,7 @@ class LlmProposer:
         problem = ""
         try:
             completion = self._client.complete(messages)
-            candidate = _candidate(completion, request.task.direction.value)
+            candidate = _candidate(completion, request)
         except ReplyError as error:
             problem = str(error)
         return Proposal(
@@ -79,7 +79,7 @@ class LlmProposer:
         )
 
 
-def _candidate(completion: Completion, entry: str) -> Candidate:
+def _candidate(completion: Completion, request: ProposalRequest) -> Candidate:
     """Return the reply's candidate; code from a reply that was cut is never taken, however whole it looks.
 
     Raises
@@ -97,4 +97,4 @@ def _candidate(completion: Completion, entry: str) -> Candidate:
         raise ReplyError(Problem.TRUNCATED, "the reply reached its longest length; see KERNELWRIGHT_MODEL_MAX_TOKENS")
     if completion.finish_reason.lower() not in COMPLETE:
         raise ReplyError(Problem.REFUSED, f"the endpoint ended the reply with `{completion.finish_reason}`")
-    return candidate_from(completion.text, entry)
+    return candidate_from(completion.text, request.task.direction.value, request.language)

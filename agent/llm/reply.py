@@ -15,6 +15,7 @@ from sandbox.values import Candidate, Language, SourceFile
 _THINK = re.compile(r"<(?P<tag>think|thinking|reasoning)>(?P<text>.*?)(?:</(?P=tag)>|\Z)", re.DOTALL)
 _HEADLESS = re.compile(r"\A(?P<text>.*?)</(?:think|thinking|reasoning)>", re.DOTALL)
 _CUDA_TAGS = frozenset({"cuda", "cu", "cpp", "c++", "cc", "c", "cuda-cpp", "cudacpp", "cuda_cpp", ""})
+_PYTHON_TAGS = frozenset({"python", "py", "python3", "triton", ""})
 _LAUNCH_TAGS = frozenset({"toml", "launch.toml"})
 
 
@@ -101,7 +102,7 @@ def _is_closed(token: Token, lines: Sequence[str]) -> bool:
     return len(last) >= len(token.markup) and set(last) == {token.markup[0]}
 
 
-def candidate_from(text: str, entry: str) -> Candidate:
+def candidate_from(text: str, entry: str, language: Language = Language.CUDA) -> Candidate:
     """Return the candidate that a reply holds.
 
     Of several blocks the last one that defines the entry is taken: models often show a draft or a fragment first
@@ -112,7 +113,9 @@ def candidate_from(text: str, entry: str) -> Candidate:
     text
         The reply without its reasoning.
     entry
-        Host function that a `cuda` candidate must define: `forward` or `backward`.
+        Host function that the candidate must define: `forward` or `backward`.
+    language
+        What was asked for: `cuda` (whose answer may also be `raw`) or `triton`.
 
     Raises
     ------
@@ -120,6 +123,8 @@ def candidate_from(text: str, entry: str) -> Candidate:
         No block of code, or none that could be the kernel.
     """
     found = blocks(text)
+    if language is Language.TRITON:
+        return _triton_from(found, entry)
     sources = [block for block in found if block.tag in _CUDA_TAGS and block.text.strip()]
     if not sources:
         raise ReplyError(Problem.NO_CODE, "the reply has no fenced block of CUDA code")
@@ -139,6 +144,20 @@ def candidate_from(text: str, entry: str) -> Candidate:
     if not sources[-1].closed:
         raise ReplyError(Problem.TRUNCATED, "the last block of code is not closed")
     raise ReplyError(Problem.NO_ENTRY, f"no block of code defines the host function `{entry}`")
+
+
+def _triton_from(found: Sequence[Block], entry: str) -> Candidate:
+    sources = [block for block in found if block.tag in _PYTHON_TAGS and block.text.strip()]
+    if not sources:
+        raise ReplyError(Problem.NO_CODE, "the reply has no fenced block of Python code")
+    header = re.compile(rf"^def\s+{re.escape(entry)}\s*\(", re.MULTILINE)
+    whole = [block for block in sources if block.closed and header.search(block.text)]
+    if whole:
+        file = SourceFile(name="kernel.py", text=whole[-1].text)
+        return Candidate(language=Language.TRITON, files=(file,), entry=entry)
+    if not sources[-1].closed:
+        raise ReplyError(Problem.TRUNCATED, "the last block of code is not closed")
+    raise ReplyError(Problem.NO_ENTRY, f"no block of code defines the function `{entry}`")
 
 
 def _defines(source: str, entry: str) -> bool:

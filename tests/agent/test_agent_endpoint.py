@@ -7,11 +7,13 @@ from contextlib import suppress
 import pytest
 
 from agent.llm.proposer import LlmProposer
+from agent.proposers import check_language
 from agent.scripted import ScriptedEvaluator
 from agent.search import run_search
 from agent.settings import AgentSettings
 from dataset.archive import Archive
 from dataset.values import AttemptRecord, Operator, RunRecord, RunState
+from sandbox.values import Language
 from tasks.errors import InfraError, UserError
 from tests.agent.openai_server import Answer, ScriptedEndpoint, failure, reply, web_page
 from tests.agent.samples import fenced, kernel, sample_config
@@ -129,3 +131,45 @@ def test_every_operator_asks_with_its_own_prompt(archive: Archive, settings: Age
     assert "Make it faster" in asked
     assert "takes the better idea of each" in asked
     assert "7919" not in asked, "hidden sizes"
+
+
+TRITON = """import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def k(x, y, n, B: tl.constexpr):  # scripted: speedup=2.0
+    i = tl.program_id(0) * B + tl.arange(0, B)
+    tl.store(y + i, tl.load(x + i, mask=i < n), mask=i < n)
+
+
+def forward(x):
+    y = torch.empty_like(x)
+    k[(triton.cdiv(x.numel(), 256),)](x, y, x.numel(), B=256)
+    return y
+"""
+
+
+def test_a_run_in_triton_asks_for_python_and_takes_it(archive: Archive, settings: AgentSettings):
+    wrong_language = reply(fenced(kernel("speedup=9.0")))
+    right = reply(f"A kernel:\n\n```python\n{TRITON}```\n")
+    with ScriptedEndpoint([wrong_language, right]) as endpoint:
+        _, (first, second) = optimise(archive, settings, endpoint, language="triton")
+        system, asked = (message["content"] for message in endpoint.requests[0]["messages"])
+    assert "@triton.jit" in system
+    assert "torch/extension.h" not in system
+    assert "Python file with Triton kernels" in asked
+    assert first.problem == "no code: the reply has no fenced block of Python code"
+    assert second.candidate is not None
+    assert (second.candidate.language, second.candidate.entry) == (Language.TRITON, "forward")
+    assert [(file.name, file.text) for file in second.candidate.files] == [("kernel.py", TRITON)]
+
+
+def test_who_writes_what_is_said_before_anything_is_asked():
+    check_language("offline", Language.CUDA)
+    check_language("some-model", Language.TRITON)
+    with pytest.raises(UserError, match="the offline proposer writes cuda"):
+        check_language("offline", Language.TRITON)
+    with pytest.raises(UserError, match="proposers write cuda or triton, not modelnew"):
+        check_language("some-model", Language.MODELNEW)

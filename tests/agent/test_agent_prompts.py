@@ -17,6 +17,7 @@ from agent.scripted import ScriptedEvaluator
 from agent.values import Parent, ProposalRequest
 from dataset.values import Operator
 from sandbox.build import build
+from sandbox.values import Language
 from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, Task
 from tests.agent.samples import candidate, kernel, sample_task
 from verifier.guard import inspect
@@ -58,10 +59,12 @@ def prompts() -> dict[str, str]:
         "repair": request(Operator.REPAIR, parent(2, "status=wrong_values")),
         "mutate": request(Operator.MUTATE, fast, ordinal=1),
         "crossover": request(Operator.CROSSOVER, fast, slow),
+        "triton": request(Operator.TRANSLATE).model_copy(update={"language": Language.TRITON}),
     }
     users = {name: messages_for(entry)[1].content for name, entry in asked.items()}
     return users | {
         "system": messages_for(asked["translate"])[0].content,
+        "system-triton": messages_for(asked["triton"])[0].content,
         "system-backward": messages_for(asked["translate-backward"])[0].content,
     }
 
@@ -74,12 +77,14 @@ def test_a_prompt_is_as_it_was_agreed(name: str):
 def test_there_is_a_snapshot_of_every_prompt_and_no_other():
     assert {path.stem for path in SNAPSHOTS.glob("*.txt")} == set(prompts())
     operators = {operator.value for operator in Operator}
-    assert {path.stem for path in FOLDER.glob("*.jinja")} == operators | {"system", "feedback", "_task", "_example"}
+    assert {path.stem for path in FOLDER.glob("*.jinja")} == operators | {
+        *("system", "system_triton", "feedback", "_device", "_task", "_example", "_example_triton")
+    }
 
 
 def test_a_name_that_is_missing_is_an_error():
     with pytest.raises(jinja2.UndefinedError):
-        render("translate", task=sample_task())
+        render("translate", task=sample_task(), workloads=[])
 
 
 def test_a_prompt_never_names_hidden_sizes():
@@ -92,6 +97,14 @@ def test_the_example_builds_and_breaks_no_rule():
     assert inspect(example) == ()
     built = build(example, "sm_90")
     assert [kernel.spill_stores for kernel in built.kernels] == [0]
+
+
+def test_the_triton_example_builds_and_breaks_no_rule():
+    pytest.importorskip("triton")
+    shown = next(block for block in blocks(prompts()["system-triton"]) if block.tag == "python")
+    example = candidate_from(fence(shown.text, "python"), "forward", Language.TRITON)
+    assert inspect(example) == ()
+    assert build(example, "sm_90").jit == ("double_and_add",)
 
 
 @pytest.mark.parametrize(
