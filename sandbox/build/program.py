@@ -19,6 +19,10 @@ _SYSTEM = Path("/usr")
 """Headers below it belong to the compiler, whose version is part of the key."""
 
 
+_OWN_NAMES = ("-Xlinker", "-Bsymbolic")
+"""In a program of its own, a name that the C library has too means the program's."""
+
+
 def compile_program(
     sources: Sequence[Path],
     arch: str,
@@ -62,7 +66,7 @@ def compile_program(
     compiler = Compiler(find_toolchain(), isolation, settings.compile_limits, settings)
     files = tuple(source.resolve() for source in sources)
     readable = tuple(dict.fromkeys([*(file.parent for file in files), *(folder.resolve() for folder in include)]))
-    nvcc = [str(compiler.toolchain.nvcc), *nvcc_flags(arch), *link_flags(compiler.toolchain), *flags]
+    nvcc = [str(compiler.toolchain.nvcc), *nvcc_flags(arch), *_OWN_NAMES, *link_flags(compiler.toolchain), *flags]
     nvcc += [part for folder in readable for part in ("-I", str(folder))]
     cache = BuildCache(settings.cache_dir)
     included = sorted({path for file in files for path in _dependencies([*nvcc, str(file)], compiler, cache, readable)})
@@ -72,6 +76,7 @@ def compile_program(
         arch,
         compiler.toolchain.identity,
         *nvcc_flags(arch),
+        *_OWN_NAMES,
         *flags,
         *map(str, files),
         *(part for path in included for part in (str(path), path.read_bytes())),

@@ -9,7 +9,10 @@ import pytest
 
 from simgpu.cudart.native_build import build_standin
 
-FLAGS = ("-shared", "-Xcompiler", "-fPIC", "-cudart", "shared", "--cudadevrt", "none", "-lineinfo", "-arch=sm_80")
+FLAGS = (
+    *("-shared", "-Xcompiler", "-fPIC", "-Xlinker", "-Bsymbolic", "-cudart", "shared", "--cudadevrt", "none"),
+    *("-lineinfo", "-arch=sm_80"),
+)
 
 
 @pytest.fixture(scope="session")

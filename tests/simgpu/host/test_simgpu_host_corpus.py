@@ -39,3 +39,15 @@ def test_a_kernels_lines_keep_their_place_and_an_assertion_sticks(cached_program
 def test_a_default_stream_per_thread_binds_to_names_of_its_own(cached_program, name, capfd):
     program = cached_program(PROGRAMS / f"{name}.cu", "-default-stream", "per-thread")
     assert run_program(program, H100, [name]) == 0, capfd.readouterr()
+
+
+def test_launches_beyond_a_cards_limits_are_refused_with_its_codes(cached_program, capfd):
+    program = cached_program(PROGRAMS / "launch_limits.cu")
+    assert run_program(program, device_spec("a100"), ["launch_limits"]) == 0, capfd.readouterr()
+
+
+def test_a_fault_is_returned_by_every_call_until_the_device_is_reset(cached_program, capfd):
+    code = run_program(cached_program(PROGRAMS / "sticky_errors.cu"), H100, ["sticky_errors"])
+    out, err = capfd.readouterr()
+    assert code == 0, (out, err)
+    assert err.count("sticky_errors.cu:4: out_of_bounds in _Z5storePii") == 1
