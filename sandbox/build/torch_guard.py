@@ -30,10 +30,14 @@ def torch_guard(compiler: Compiler) -> Path:
     )
 
     def fill(folder: Path) -> None:
+        work = folder / "work"
+        work.mkdir()
         command = [str(compiler.toolchain.gxx), *_FLAGS, f"-I{torch / 'include'}", str(_SOURCE), "-o", _LIBRARY]
-        done = compiler.run([*command, f"-L{torch / 'lib'}", "-lc10"], folder, readable=(torch, _SOURCE))
+        done = compiler.run([*command, f"-L{torch / 'lib'}", "-lc10"], work, readable=(torch, _SOURCE))
         if done.code != 0:
             raise InfraError(f"PyTorch's device guard does not compile: {done.output[-2000:]}")
+        (work / _LIBRARY).rename(folder / _LIBRARY)
+        work.rmdir()
 
     return BuildCache(compiler.settings.cache_dir).entry(key, fill).folder / _LIBRARY
 
