@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[BuildErrorKind, re.Pattern[str]], ...] = (
             r"|too many resources|Formal parameter space overflowed|too large a stack"
         ),
     ),
-    (BuildErrorKind.PTXAS, re.compile(r"^ptxas\b.*(?:error|fatal)|^nvvm|Internal Compiler Error", re.IGNORECASE)),
+    (BuildErrorKind.PTXAS, re.compile(r"\bptxas\b.*(?:error|fatal)|^nvvm|Internal Compiler Error", re.IGNORECASE)),
     (
         BuildErrorKind.LINK,
         re.compile(
@@ -165,7 +165,8 @@ def _error_blocks(log: str) -> list[tuple[str, str]]:
             block.append(follower)
         # A macro's expansion is one line, however long.
         blocks.append((line, "\n".join(shown[:_LINE_LENGTH] for shown in block)))
-    return blocks
+    # A template's error is repeated for each of its instantiations.
+    return list(dict.fromkeys(blocks))
 
 
 @dataclass(slots=True)

@@ -10,10 +10,10 @@ from tests.sandbox.extensions.case import SOURCES
 
 SPOILED = [
     # name, what is replaced, by what, class, what the summary must say, where
-    ("relu_basic", "y[idx] = x[idx]", "y[idx] = x[idx", BuildErrorKind.SYNTAX, 'expected a "]"', "kernel.cu(8)"),
+    ("relu_basic", "return y;", "return y", BuildErrorKind.SYNTAX, 'expected a ";"', "kernel.cu(19)"),
     ("relu_basic", "auto y = torch", "auto y = torhc", BuildErrorKind.UNDECLARED, "torhc", "kernel.cu(13)"),
     ("relu_basic", "<cuda.h>", "<cuda_helpers.h>", BuildErrorKind.MISSING_HEADER, "cuda_helpers.h", "kernel.cu:2"),
-    ("lltm_cell", "elu(gates[n][2][c])", "relu(gates[n][2][c])", BuildErrorKind.UNDECLARED, "relu", "kernel.cu(32)"),
+    ("lltm_cell", "elu(gates[n][2][c])", "relu(gates[n][2][c])", BuildErrorKind.UNDECLARED, "relu", "kernel.cu(30)"),
     ("relu_basic", "x.data_ptr<float>(), y", "x, y", BuildErrorKind.TYPE_MISMATCH, "const float *", "kernel.cu(17)"),
     ("launch_bounds", "[TILE + 1]", "[TILE * 100]", BuildErrorKind.RESOURCES, "too much shared data", "transpose_tiled"),
     ("inline_ptx", "tanh.approx.f32", "tanh.exact.f32", BuildErrorKind.PTXAS, "exact", "kernel.cu(5)"),

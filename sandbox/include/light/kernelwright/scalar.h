@@ -7,6 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include <cuda_runtime.h>
 #include <dlpack/dlpack.h>
 
 #define KERNELWRIGHT_HD __host__ __device__ __forceinline__
@@ -168,6 +169,18 @@ KERNELWRIGHT_FLOAT_OPERATORS(BFloat16)
 #undef KERNELWRIGHT_FLOAT_OPERATORS
 #undef KERNELWRIGHT_FLOAT_OPERATOR
 #undef KERNELWRIGHT_COMPARISON
+
+// Found by argument-dependent lookup, beside CUDA's own for its types.
+__device__ __forceinline__ Half __ldg(const Half* pointer) {
+  Half value;
+  value.x = ::__ldg(reinterpret_cast<const unsigned short*>(pointer));
+  return value;
+}
+__device__ __forceinline__ BFloat16 __ldg(const BFloat16* pointer) {
+  BFloat16 value;
+  value.x = ::__ldg(reinterpret_cast<const unsigned short*>(pointer));
+  return value;
+}
 
 // C++ type to ScalarType. CUDA's own __half and __nv_bfloat16 are told apart by the user's spelling
 // `data_ptr<__half>()`, which is why any two-byte class stands for either 16-bit type.

@@ -166,7 +166,25 @@ struct Argument<std::optional<T>> {
     return Item::from(literal);
   }
 };
+
+// Sizes that a call may leave out.
+class HeldSizes {
+ public:
+  HeldSizes(std::optional<std::vector<int64_t>> sizes) : sizes_(std::move(sizes)) {}
+  operator at::OptionalIntArrayRef() const {
+    if (!sizes_.has_value()) return std::nullopt;
+    return at::OptionalIntArrayRef(c10::IntArrayRef(*sizes_));
+  }
+
+ private:
+  std::optional<std::vector<int64_t>> sizes_;
+};
 template <>
-struct Argument<at::OptionalIntArrayRef> : Argument<std::optional<std::vector<int64_t>>> {};
+struct Argument<at::OptionalIntArrayRef> : KnownArgument<at::OptionalIntArrayRef, HeldSizes> {
+  template <typename Value>
+  static HeldSizes from(const Value& value) {
+    return Argument<std::optional<std::vector<int64_t>>>::from(value);
+  }
+};
 
 }  // namespace kernelwright
