@@ -63,5 +63,5 @@ class Host(Protocol):
 class ConstructedHost(Host, Protocol):
     """A host whose entry is the method of an object that is constructed for each call."""
 
-    def construct_like(self, construction: Construction) -> None:
-        """Take from now on this construction for calls."""
+    def construct_like(self, construction: Construction | None) -> None:
+        """Take this construction for the next call."""

@@ -39,8 +39,8 @@ class ModelNewHost:
             raise HostError(f"the file defines no `class {MODEL_CLASS}(nn.Module)`")
         self._model = model
 
-    def construct_like(self, construction: Construction) -> None:
-        """Take from now on this construction for calls."""
+    def construct_like(self, construction: Construction | None) -> None:
+        """Take this construction for the next call."""
         self._construction = construction
 
     def run(self, arguments: Sequence[Tensor], options: LaunchOptions) -> HostRun:

@@ -119,7 +119,7 @@ class SimulatedProgram:
         )
 
     def _construct(self, construction: Construction | None) -> None:
-        if construction is not None and isinstance(self._host, ConstructedHost):
+        if isinstance(self._host, ConstructedHost):
             self._host.construct_like(construction)
 
     def _execute(self, arguments: Sequence[Tensor], options: LaunchOptions) -> Execution:
