@@ -165,6 +165,7 @@ class Runner:
         self._output = output
         self._lock = threading.Lock()
         self._benches: dict[str, Bench] = {}
+        self._locks: dict[str, threading.Lock] = {}
         self._originals: dict[str, str] = {}
         """By the subject's name: the text of its PTX, without what the source's lines leave in it."""
 
@@ -226,6 +227,8 @@ class Runner:
     def _original(self, subject: Subject, bench: Bench) -> str:
         """Return the subject's device code, after a verdict that it is right, as it must be."""
         with self._lock:
+            own = self._locks.setdefault(subject.name, threading.Lock())
+        with own:
             if subject.name not in self._originals:
                 verdict, passes = bench.judge(subject.candidate, self._device)
                 if not (verdict.passed and passes):

@@ -25,6 +25,7 @@ from verifier.guard import inspect
 from verifier.inputs import FULL_SET, ROTATION, Distribution
 from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
 from verifier.seeds import derive
+from verifier.shapes import generated_workloads
 from verifier.tensors import same_bits
 from verifier.tolerance import Unsuitable
 from verifier.values import Check, Evidence, EvidenceTier, Status, Verdict
@@ -158,15 +159,20 @@ class Verification:
             bench = _Bench(reference, candidate, kernels)
             for workload, distributions in plan(self._task):
                 self._judge_workload(bench, workload, distributions)
+            for workload, distributions in zip(generated_workloads(self._task, self._seed), cycle(ROTATION)):
+                self._judge_workload(bench, workload, distributions, generated=True)
         with self._timed("judge"):
             detail = self._controls.settle(self._task.slug)
         self._record(Check(name="controls", passed=True, detail=detail))
 
-    def _judge_workload(self, bench: _Bench, workload: Workload, distributions: tuple[Distribution, ...]) -> None:
+    def _judge_workload(
+        self, bench: _Bench, workload: Workload, distributions: tuple[Distribution, ...], *, generated: bool = False
+    ) -> None:
+        """Judge every kind of input at one workload; the reference may refuse generated sizes, not the task's own."""
         first: tuple[Draw, Execution] | None = None
         for distribution in distributions:
             with self._timed("oracle"):
-                draw = self._prepare(bench.reference, workload, distribution)
+                draw = self._drawn(bench.reference, workload, distribution, generated=generated)
             if isinstance(draw, Unsuitable):
                 self._leave_out(workload, distribution, draw.reason)
                 continue
@@ -174,12 +180,24 @@ class Verification:
                 self._controls.observe(draw.arguments, draw.native, draw.lower, draw.expectations)
             execution = self._judge_draw(bench, draw, natural=first is None)
             first = first or (draw, execution)
+        if first is None and generated:
+            return
         if first is None:
             raise UserError(
                 f"the task {self._task.slug} cannot be verified at {workload.name}: on no kind of input is its "
                 "reference accurate enough to compare with"
             )
         self._repeat(bench, *first)
+
+    def _drawn(
+        self, reference: ReferenceRunner, workload: Workload, distribution: Distribution, *, generated: bool
+    ) -> Draw | Unsuitable:
+        try:
+            return self._prepare(reference, workload, distribution)
+        except UserError as error:
+            if not generated:
+                raise
+            return Unsuitable(f"the reference refuses these sizes: {error}")
 
     def _prepare(self, reference: ReferenceRunner, workload: Workload, distribution: Distribution) -> Draw | Unsuitable:
         """Prepare a draw; a reference that does not survive large values is asked for smaller ones."""
