@@ -3,7 +3,7 @@
 Two programs start before the command. `hold join` enters a control group and becomes bwrap, which lays out the
 namespaces. Inside, `hold bound` checks that they are new, bounds the temporary folders, sets limits, gives up every
 privilege, refuses system calls, and becomes the command. Nothing in the sandbox runs without the first filter, not even
-bwrap's own first process there, which the command may not reach through /proc either way.
+bwrap's own first process there, which is hidden from the command besides.
 
 Started by root, the user namespace is left out and the command runs under a user that owns nothing: in a namespace it
 would still be root to the host's files, /proc/sys among them. Each sandbox takes another such user, since the kernel
@@ -28,6 +28,8 @@ from sandbox.values import Limits
 _TMP = "/tmp"  # noqa: S108 -- the sandbox's own
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
 _SECRETS_OF_PROC = ("kcore", "keys", "key-users", "kmsg", "sysrq-trigger", "timer_list", "sched_debug", "kallsyms")
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_STREAMS = (("stdin", 0), ("stdout", 1), ("stderr", 2))
 _NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")
 
 _OPEN = stat.S_IROTH | stat.S_IXOTH
@@ -69,7 +71,7 @@ class BubblewrapIsolation:
         shown: Sequence[Path] | None = None,
         root: bool | None = None,
     ) -> None:
-        self._bwrap = bwrap
+        self.program = bwrap
         self._cache_dir = cache_dir
         self._groups = groups
         self._shown = python_paths() if shown is None else tuple(shown)
@@ -87,7 +89,7 @@ class BubblewrapIsolation:
         return Launch(
             command=[
                 *(str(holder), "join", str(group.entrance) if group else "-", str(os.getpid()), "--"),
-                *(str(self._bwrap), *_namespaces(user), "--seccomp", str(outer)),
+                *(str(self.program), *_namespaces(user), "--seccomp", str(outer)),
                 *_files(limits, mounts, (*self._shown, holder)),
                 *("--chdir", str(mounts.folder or _TMP), "--", str(holder), "bound"),
                 *_bounds(limits, user),
@@ -137,13 +139,24 @@ def _files(limits: Limits, mounts: Mounts, always: Sequence[Path]) -> list[str]:
     return [
         *_system(),
         *("--proc", "/proc", *(part for place in hidden for part in ("--ro-bind", "/dev/null", f"/proc/{place}"))),
-        *("--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", _SHARED_MEMORY),
+        *_devices(),
+        *("--perms", "1777", "--size", size, "--tmpfs", _SHARED_MEMORY),
         *("--perms", "1777", "--size", size, "--tmpfs", _TMP),
         *_parents((*shown, *mounts.writable)),
         *_binds("--ro-bind", shown),
         *_binds("--bind", mounts.writable),
         *(_gpu_devices() if mounts.gpu else ()),
         *("--remount-ro", "/dev", "--remount-ro", "/"),
+    ]
+
+
+def _devices() -> list[str]:
+    """Lay out /dev without terminals; for those, bwrap's own would take a second user namespace."""
+    return [
+        *("--size", "65536", "--tmpfs", "/dev"),
+        *(part for name in _DEVICES for part in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")),
+        *("--symlink", "/proc/self/fd", "/dev/fd"),
+        *(part for name, number in _STREAMS for part in ("--symlink", f"/proc/self/fd/{number}", f"/dev/{name}")),
     ]
 
 

@@ -33,6 +33,8 @@ _CLOSING_SECONDS = 3.0
 """How long a process that closed its channel may take to end by itself."""
 _OUTPUT_BYTES = 64 << 10
 """What is kept of each output stream: its end."""
+_HOLDING_PROCESSES = 2
+"""What may hold the command is part of its tree: a warden, or bubblewrap's monitor and the first process inside."""
 _READS = 32
 """Reads of a stream before the limits are looked at again; more than a pipe holds."""
 
@@ -160,7 +162,7 @@ class HeldProcess:
         use = tree_use(self._process.pid)
         if use.resident_bytes > self._limits.memory_bytes:
             self._fail(ExitState.OUT_OF_MEMORY, self._memory_sentence)
-        if use.processes > self._limits.processes:
+        if use.processes > self._limits.processes + _HOLDING_PROCESSES:
             self._fail(ExitState.CRASHED, f"it ran more than {self._limits.processes} processes and threads")
         if now > deadline:
             self._fail(ExitState.TIMEOUT, "it did not end within its time")

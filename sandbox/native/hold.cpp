@@ -91,6 +91,13 @@ void protect_kernel_settings() {
     require(mount(nullptr, path, nullptr, flags, nullptr) == 0, path);
 }
 
+// bubblewrap's first process in here runs under the same user as the command where that user started it, and under one
+// filter fewer; nobody needs to see it.
+void hide_first_process() {
+    const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    require(mount("tmpfs", "/proc/1", "tmpfs", flags, "size=4096,nr_inodes=1") == 0, "/proc/1");
+}
+
 void lower(int kind, unsigned long value) {
     rlimit limit;
     require(getrlimit(static_cast<__rlimit_resource>(kind), &limit) == 0, "getrlimit");
@@ -164,6 +171,7 @@ void bound(const std::vector<std::string>& arguments, char** command) {
         apply(argument.substr(0, equals), equals == std::string::npos ? "" : argument.substr(equals + 1), settings);
     }
     protect_kernel_settings();
+    hide_first_process();
     lower(RLIMIT_CORE, 0);
     lower(RLIMIT_MSGQUEUE, 0);
     write_text("/proc/self/oom_score_adj", "1000");  // a machine out of memory ends the sandbox first
