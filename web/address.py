@@ -8,19 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 
+from sandbox.settings import IsolationChoice
 from tasks.errors import UserError
 from web.gate import LOOPBACK
 from web.settings import WebSettings
 
 
-def refuse_remote(host: str, settings: WebSettings) -> None:
-    """Refuse an address that other machines reach, unless the settings allow it.
+def refuse_remote(host: str, settings: WebSettings, isolation: IsolationChoice) -> None:
+    """Refuse an address that other machines reach, unless the settings allow it and what runs there is isolated.
 
     Raises
     ------
     UserError
-        They do not.
+        They do not, or it is not.
     """
+    if isolation is IsolationChoice.PROCESS and not _is_loopback(host):
+        msg = (
+            f"'{host}' can be reached from other machines, and KERNELWRIGHT_ISOLATION=process runs what they send with"
+            " this user's files and network in reach. Listen on 127.0.0.1, or leave the isolation to `auto`."
+        )
+        raise UserError(msg)
     if not settings.allow_remote and not _is_loopback(host):
         msg = (
             f"'{host}' can be reached from other machines, and there is no login: whoever reaches the page runs code"

@@ -11,6 +11,7 @@ import uvicorn
 
 from agent.jobs import worker_command
 from dataset.archive import Archive
+from sandbox.settings import SandboxSettings
 from web.address import host_names, listen, refuse_remote
 from web.app import create_app
 from web.local import LocalBackend
@@ -46,7 +47,7 @@ def serve(
         The address may not or cannot be listened on, or the database cannot be used.
     """
     settings = settings or WebSettings.load()
-    refuse_remote(host, settings)
+    refuse_remote(host, settings, SandboxSettings.load().isolation)
     with (
         suppress(KeyboardInterrupt),
         _terminated_as_interrupted(),

@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 
+from sandbox.settings import IsolationChoice
 from tasks.errors import UserError
 from web.address import host_names, listen, refuse_remote
 from web.settings import WebSettings
@@ -93,14 +94,21 @@ def test_no_page_loads_from_elsewhere_or_holds_inline_scripts_or_styles(site, cl
 def test_addresses_beyond_loopback_are_refused_unless_allowed():
     closed, opened = WebSettings(), WebSettings(allow_remote=True, allowed_hosts=("kernels.lan",))
     for host in ("127.0.0.1", "127.8.8.8", "::1", "localhost"):
-        refuse_remote(host, closed)
+        refuse_remote(host, closed, IsolationChoice.AUTO)
     for host in ("0.0.0.0", "::", "192.168.1.5", "kernels.lan"):  # noqa: S104 - refused here
         with pytest.raises(UserError, match=r"there is no login.*KERNELWRIGHT_ALLOW_REMOTE"):
-            refuse_remote(host, closed)
-        refuse_remote(host, opened)
+            refuse_remote(host, closed, IsolationChoice.AUTO)
+        refuse_remote(host, opened, IsolationChoice.AUTO)
     assert "kernels.lan" in host_names("127.0.0.1", opened)
     assert "192.168.1.5" in host_names("192.168.1.5", opened)
     assert host_names("127.0.0.1", closed) == {"localhost", "127.0.0.1", "::1"}
+
+
+def test_beyond_loopback_nothing_runs_unisolated():
+    opened = WebSettings(allow_remote=True)
+    refuse_remote("127.0.0.1", opened, IsolationChoice.PROCESS)
+    with pytest.raises(UserError, match="KERNELWRIGHT_ISOLATION=process"):
+        refuse_remote("192.168.1.5", opened, IsolationChoice.PROCESS)
 
 
 def test_the_settings_act(monkeypatch):
