@@ -8,6 +8,7 @@ import pytest
 # Long lists of kernels and programs that all try the same machinery: `make test-corpus`, which CI runs too.
 CORPORA = (
     "agent/offline/test_agent_offline_kernels.py",
+    "sandbox/extensions/",
     "simgpu/corpus/",
     "simgpu/host/test_simgpu_host_corpus.py",
     "simgpu/triton/",

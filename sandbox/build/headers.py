@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sandbox.build.cache import content_key
-from sandbox.toolchain import Toolchain, TorchHeaders, find_torch_headers
+from sandbox.toolchain import Toolchain, TorchHeaders, find_toolchain, find_torch_headers
 from sandbox.values import BuildError, BuildErrorKind, HeaderKind
 
 _TORCH_FLAGS = (
@@ -19,12 +19,17 @@ _TORCH_FLAGS = (
     "-D__CUDA_NO_HALF2_OPERATORS__",
 )
 
-# Names that only PyTorch's headers could declare; a mistyped variable is no reason to parse them.
-_TORCH_NAME = re.compile(
-    r"\b(?:namespace|class|struct) \"?(?:torch|at|c10|caffe2|pybind11|kernelwright|py)\b|\"(?:torch|at|c10|caffe2|py)::"
-    r"|has no member|is not a (?:class )?template|[\"'](?:TORCH|AT|C10|TH|THC|PYBIND11|CUDA_KERNEL)_?[A-Z0-9_]*[\"']"
-    r"|name followed by \"::\""
+# What only PyTorch's headers could declare; a mistyped variable is no reason to parse them.
+_SPACES = "torch|at|c10|caffe2|pybind11|py"
+_TORCH_MEMBER = re.compile(
+    rf"\b(?:namespace|class|struct) \"(?:const )?(?:{_SPACES})(?:::[\w:]+)?(?:<[^\"]*>)?\""
+    r" has no member \"(?P<name>\w+)\""
 )
+_TORCH_TYPE = re.compile(rf"\"(?:const )?(?:{_SPACES})::")
+_TORCH_MACRO = re.compile(r"identifier \"(?:TORCH|AT|C10|PYBIND11|CUDA_KERNEL)_\w+\"")
+_TORCH_QUALIFIED = re.compile(rf"\b(?:{_SPACES})::")
+_UNKNOWN_SPACE = 'name followed by "::"'
+_ALLOWED_OPERATOR = re.compile(r"\"aten::(\w+)\"")
 _SYSTEM_HEADER = re.compile(r"(?:torch|ATen|c10|caffe2|pybind11|THC?)/")
 
 
@@ -85,13 +90,31 @@ def _full(torch: TorchHeaders, tools: Toolchain, shared: tuple[Path, ...]) -> He
 
 
 def why_full(error: BuildError) -> str:
-    """Say why PyTorch's full headers could mend a failure with the light ones; empty when they could not."""
+    """Say why PyTorch's full headers could mend a failure with the light ones; empty when they could not.
+
+    They could not mend a call of an operator that computes: with them, the call itself is refused.
+    """
     first = error.summary.splitlines()[0] if error.summary else ""
-    if error.kind is BuildErrorKind.MISSING_HEADER and _SYSTEM_HEADER.search(first):
-        return first
-    if error.kind in {BuildErrorKind.UNDECLARED, BuildErrorKind.TYPE_MISMATCH, BuildErrorKind.SYNTAX}:
-        return first if _TORCH_NAME.search(error.summary) else ""
-    return ""
+    if error.kind is BuildErrorKind.MISSING_HEADER:
+        return first if _SYSTEM_HEADER.search(first) else ""
+    if error.kind not in {BuildErrorKind.UNDECLARED, BuildErrorKind.TYPE_MISMATCH}:
+        return ""
+    if found := _TORCH_MEMBER.search(first):
+        return "" if _computes(found["name"]) else first
+    unknown_space = _UNKNOWN_SPACE in first and _TORCH_QUALIFIED.search(error.summary)
+    return first if unknown_space or _TORCH_TYPE.search(first) or _TORCH_MACRO.search(first) else ""
+
+
+def _computes(name: str) -> bool:
+    """Whether a name is an operator of PyTorch's that a candidate may not leave its work to."""
+    declared = find_torch_headers().includes[0] / "ATen" / "ops" / f"{name}.h"
+    return declared.exists() and name not in _allowed_operators()
+
+
+@lru_cache(maxsize=1)
+def _allowed_operators() -> frozenset[str]:
+    watch = find_toolchain().headers / "full" / "kernelwright" / "watch.h"
+    return frozenset(_ALLOWED_OPERATOR.findall(watch.read_text(encoding="utf-8")))
 
 
 @lru_cache(maxsize=4)

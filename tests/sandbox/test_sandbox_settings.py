@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from sandbox.build import build
+from sandbox.build.cache import BuildCache
 from sandbox.isolation import choose_isolation
 from sandbox.reference import SandboxProber
-from sandbox.settings import IsolationChoice, SandboxSettings
+from sandbox.settings import HeaderChoice, IsolationChoice, SandboxSettings
 from sandbox.values import BuildError, BuildErrorKind, Candidate, Language, SourceFile
 from tasks.errors import UserError
 
@@ -16,6 +19,16 @@ RAW = Candidate(
         SourceFile(
             name="launch.toml",
             text='inputs = []\n[[outputs]]\nname = "y"\ndtype = "float32"\nshape = [1]\n[[launches]]\nkernel = "k"\ngrid = [1]\nblock = [1]\nargs = ["y"]\n',
+        ),
+    ),
+)
+
+EXTENSION = Candidate(
+    language=Language.CUDA,
+    files=(
+        SourceFile(
+            name="kernel.cu",
+            text="#include <torch/types.h>\nat::Tensor forward(at::Tensor x) { return mistyped(x); }\n",
         ),
     ),
 )
@@ -31,6 +44,33 @@ def test_compile_seconds_bounds_a_build(tmp_path):
     with pytest.raises(BuildError) as failure:
         build(RAW, "sm_90", settings)
     assert failure.value.kind is BuildErrorKind.TIMEOUT
+
+
+def test_headers_choose_what_an_extension_is_compiled_against(tmp_path):
+    settings = SandboxSettings.load(cache_dir=tmp_path, headers="full", full_compile_seconds=0.05)
+    with pytest.raises(BuildError, match=r"within 0.05 s") as failure:
+        build(EXTENSION, "sm_90", settings)
+    assert failure.value.kind is BuildErrorKind.TIMEOUT
+    # The light headers have a limit of their own, and no need of the full ones for a mistake in the source.
+    built = settings.model_copy(update={"headers": HeaderChoice.AUTO})
+    with pytest.raises(BuildError) as mistake:
+        build(EXTENSION, "sm_90", built)
+    assert mistake.value.kind is BuildErrorKind.UNDECLARED
+
+
+def test_cache_bytes_bounds_the_cache(tmp_path):
+    settings = SandboxSettings.load(cache_dir=tmp_path, cache_bytes=1000)
+    cache = BuildCache(settings.cache_dir, settings.cache_bytes)
+
+    def fill(folder):
+        (folder / "artefact").write_bytes(b"x" * 600)
+
+    for name in "abc":
+        folder = cache.entry(name * 64, fill).folder
+        if name != "c":
+            os.utime(folder / "manifest.json", (1, 1))
+    # What was used just now stays, however large.
+    assert [cache.find(name * 64) is not None for name in "abc"] == [False, False, True]
 
 
 @pytest.mark.parametrize(
