@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from sandbox.protocol import (
     ExtensionAnswer,
     LoadRequest,
 )
+from sandbox.scratch import scratch_folder
 from sandbox.settings import SandboxSettings
 from sandbox.values import Build, BuildError, Device, DeviceKind, Execution, ExitState, Limits, Tensor
 from simgpu.cudart.native_build import StandInBuildError, build_standin
@@ -66,8 +66,8 @@ def open_candidate(
         if build.jit:
             # A first call compiles, which is not the candidate's time.
             limits = limits.model_copy(update={"wall_seconds": limits.wall_seconds + settings.compile_seconds})
-    with tempfile.TemporaryDirectory(prefix="kernelwright-") as home:
-        starter = _Starter(build, device, limits, settings, Path(home))
+    with scratch_folder() as home:
+        starter = _Starter(build, device, limits, settings, home)
         session = CandidateSession(starter, limits)
         session.start()
         try:

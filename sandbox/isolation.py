@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sandbox.cgroup import ControlGroups
 from sandbox.holding import PACKAGES, Isolation, Launch, Mounts, ProcessIsolation, child_environment, python_paths
 from sandbox.obstacles import remedy
 from sandbox.process import HeldProcess, ProcessFailedError
+from sandbox.scratch import scratch_folder, sweep
 from sandbox.settings import IsolationChoice, SandboxSettings
 from sandbox.values import Finding, Limits
 from tasks.errors import InfraError
@@ -52,6 +52,7 @@ def choose_isolation(choice: IsolationChoice = IsolationChoice.AUTO) -> Isolatio
     InfraError
         Nothing that was asked for holds them here; the message says why, and what helps.
     """
+    _sweep_once()
     if choice is IsolationChoice.PROCESS:
         return ProcessIsolation()
     working = next((bwrap for bwrap in _programs() if not _problem(bwrap)), None)
@@ -106,8 +107,8 @@ def self_test(isolation: Isolation) -> str:
     read-only, the network must be empty, other processes must be out of sight, and every bound must be in force.
     """
     limits = Limits(wall_seconds=_SELF_TEST_SECONDS)
-    with tempfile.TemporaryDirectory(prefix="kernelwright-canary-") as folder:
-        canary = Path(folder, "canary")
+    with scratch_folder() as folder:
+        canary = folder / "canary"
         canary.write_text("visible", encoding="utf-8")
         probe = [sys.executable, "-I", "-S", str(_SELF_TEST), str(canary), limits.model_dump_json()]
         try:
@@ -144,10 +145,15 @@ def _bubblewrap(bwrap: Path) -> BubblewrapIsolation:
 
 @lru_cache(maxsize=1)
 def _control_groups() -> ControlGroups | None:
-    groups = ControlGroups.here()
-    if groups is not None:
+    return ControlGroups.here()
+
+
+@lru_cache(maxsize=1)
+def _sweep_once() -> None:
+    """Remove what earlier processes left when they were killed: folders and control groups."""
+    sweep()
+    if groups := _control_groups():
         groups.sweep()
-    return groups
 
 
 def _problem(bwrap: Path) -> str:

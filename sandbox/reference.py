@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from sandbox.channel import Message
 from sandbox.isolation import Mounts, choose_isolation
 from sandbox.process import HeldChild, ProcessFailedError
 from sandbox.protocol import ConstructionRequest, EagerOpsRequest, ReferenceReply, ReferenceRequest, RunRequest
+from sandbox.scratch import scratch_folder
 from sandbox.settings import SandboxSettings
 from sandbox.values import ExitState, Limits, ReferenceResult, Tensor
 from tasks.errors import InfraError, UserError
@@ -220,8 +220,8 @@ class ReferenceChild:
 @contextmanager
 def _open_child(limits: Limits | None, settings: SandboxSettings | None) -> Iterator[ReferenceChild]:
     settings = settings or SandboxSettings.load()
-    with tempfile.TemporaryDirectory(prefix="kernelwright-") as home:
-        child = ReferenceChild(limits or settings.limits, settings, Path(home))
+    with scratch_folder() as home:
+        child = ReferenceChild(limits or settings.limits, settings, home)
         child.start()
         try:
             yield child

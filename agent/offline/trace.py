@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from agent.offline.normalise import consistent, cut, normalise
 from agent.offline.stages import Planner
 from sandbox.isolation import PACKAGES, Mounts, choose_isolation
 from sandbox.process import HeldProcess, ProcessFailedError
+from sandbox.scratch import scratch_folder
 from sandbox.settings import SandboxSettings
 from tasks.values import Direction, Purpose, Task
 
@@ -59,8 +59,7 @@ class SandboxTracer:
 
     def trace(self, request: TraceRequest) -> TraceReply:
         """Run the child once; see `Tracer.trace`."""
-        with tempfile.TemporaryDirectory(prefix="kernelwright-trace-") as name:
-            folder = Path(name)
+        with scratch_folder() as folder:
             question, answer = folder / "request.json", folder / "reply.json"
             question.write_text(request.model_dump_json(), encoding="utf-8")
             command = [sys.executable, "-I", "-B", "-m", "agent.offline.trace_child", str(question), str(answer)]
