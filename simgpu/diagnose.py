@@ -17,6 +17,7 @@ _KINDS = {
     state.FAULT_MISALIGNED: DiagnosticKind.MISALIGNED,
     state.FAULT_DIVERGENT: DiagnosticKind.DIVERGENT_BARRIER,
     state.FAULT_DEADLOCK: DiagnosticKind.DEADLOCK,
+    state.FAULT_STARVED: DiagnosticKind.DEADLOCK,
     state.FAULT_RUNAWAY: DiagnosticKind.RUNAWAY,
     state.FAULT_TRAP: DiagnosticKind.TRAP,
     state.FAULT_RACE_SHARED: DiagnosticKind.DATA_RACE_SHARED,
@@ -48,6 +49,8 @@ class FaultContext:
     program: Program
     memory: DeviceMemory
     shared_size: int
+    resident: int
+    """Blocks that may be under way at once."""
 
 
 def diagnose(launch: FaultContext, workers: list[state.Worker]) -> tuple[Diagnostic, ...]:
@@ -96,7 +99,8 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
 def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, address: int | None) -> str:
     site = launch.program.sites[worker.fault_site]
     if address is None:
-        return _stop_message(kind, site)
+        starved = worker.fault_kind == state.FAULT_STARVED
+        return _starved_message(launch, worker) if starved else _stop_message(kind, site)
     if kind is DiagnosticKind.DATA_RACE_SHARED:
         return _race_message(launch, site, address, worker)
     if kind is DiagnosticKind.DATA_RACE_COPY:
@@ -130,6 +134,14 @@ def _stop_message(kind: DiagnosticKind, site: Site) -> str:
     if kind is DiagnosticKind.OUTSIDE_MEMBER_MASK:
         return f"{opcode} is executed by a thread that its member mask does not name, which is undefined"
     return f"{opcode}: the kernel stopped itself"
+
+
+def _starved_message(launch: FaultContext, worker: state.Worker) -> str:
+    """Describe blocks that spin for ever; the worker knows whether further ones have not begun."""
+    if not worker.fault_other:
+        return "every block that has not ended waits in a loop for what no thread does"
+    blocks = f"{launch.resident} blocks" if launch.resident != 1 else "1 block"
+    return f"the card holds {blocks} of this kernel at once, and all wait in loops for what only a later one can do"
 
 
 def _access_message(launch: FaultContext, kind: DiagnosticKind, site: Site, address: int) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
-import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import prod
@@ -21,19 +18,19 @@ from simgpu.diagnose import FaultContext, diagnose
 from simgpu.errors import LaunchRefusedError
 from simgpu.memory import DeviceMemory
 from simgpu.module import CompiledKernel, Kernel, Module
-from simgpu.printing import printed_text
+from simgpu.occupancy import occupancy
 from simgpu.report import Dim3, LaunchReport, LineCounters
 from simgpu.runtime import state
-from simgpu.runtime.engine import load_runtime
-from simgpu.runtime.stacks import STACK_BYTES, FiberStacks
+from simgpu.specs import device_spec
 from simgpu.tags import LaunchTags
+from simgpu.workers import WorkerMemory, Workers
 
 _MAX_THREADS = 1024
 _MAX_BLOCK = (1024, 1024, 64)
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 _MAX_SHARED = 227 << 10
-SHADOW_SLACK = 64
-"""Cells behind the last one of shared memory's shadow, since vectors of cells may reach past it."""
+_USUAL_CARD = "h100"
+"""Tells how many blocks are under way at once where a launch does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,9 @@ class LaunchOptions:
         Warp instructions that one warp may execute before the launch is stopped as a runaway.
     threads
         Host threads that run blocks; each core has one by default.
+    resident_blocks
+        Most blocks under way at once where blocks wait for each other, as many as the card holds; None: as many as an
+        H100 holds, registers left out.
     """
 
     checks: bool = True
@@ -62,6 +62,7 @@ class LaunchOptions:
     sample_blocks: int | None = None
     instruction_budget: int = 1_000_000_000
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    resident_blocks: int | None = None
 
 
 def launch(
@@ -194,13 +195,17 @@ class _Run:
 
     def _execute(self) -> LaunchReport:
         total = prod(self._request.grid) if self._chosen is None else len(self._chosen)
-        count = max(1, min(self._options.threads, total))
-        workers = [
-            _WorkerMemory(self._fill, self._compiled, self._request.warps, self._shared_size) for _ in range(count)
-        ]
+        resident = self._options.resident_blocks or self._usual_residency()
+        crew = Workers(
+            lambda: WorkerMemory(self._fill, self._compiled, self._request.warps, self._shared_size),
+            threads=max(1, min(self._options.threads, total)),
+            most=min(resident, total),
+            spins=self._compiled.program.spins,
+        )
         start = time.perf_counter()
-        self._run_all(workers)
+        crew.run()
         seconds = time.perf_counter() - start
+        workers = crew.all
         states = [worker.state for worker in workers]
         counters = None
         lines: tuple[LineCounters, ...] = ()
@@ -213,7 +218,10 @@ class _Run:
             self._request.grid,
             self._request.block,
             self._request.dynamic_shared,
-            diagnose(FaultContext(self._kernel.name, self._compiled.program, self._memory, self._shared_size), states),
+            diagnose(
+                FaultContext(self._kernel.name, self._compiled.program, self._memory, self._shared_size, resident),
+                states,
+            ),
             counters,
             sum(int(one.blocks_run) for one in states),
             seconds,
@@ -221,14 +229,9 @@ class _Run:
             lines=lines,
         )
 
-    def _run_all(self, workers: list[_WorkerMemory]) -> None:
-        run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(load_runtime().address("sgpu_run"))
-        others = [threading.Thread(target=run, args=(worker.address,)) for worker in workers[1:]]
-        for thread in others:
-            thread.start()
-        run(workers[0].address)
-        for thread in others:
-            thread.join()
+    def _usual_residency(self) -> int:
+        card = device_spec(_USUAL_CARD)
+        return occupancy(card, prod(self._request.block), 0, self._shared_size).blocks_per_sm * card.sms
 
     def _fill(self, worker: state.Worker) -> None:
         """Set the fields that all workers share."""
@@ -252,50 +255,3 @@ class _Run:
             self._tags.fill(worker)
         if self._totals is not None:
             worker.read_map, worker.write_map = self._totals.read_map.ctypes.data, self._totals.write_map.ctypes.data
-
-
-class _WorkerMemory:
-    """One worker's state and the buffers that only it uses."""
-
-    def __init__(
-        self, fill: Callable[[state.Worker], None], compiled: CompiledKernel, warps: int, shared_size: int
-    ) -> None:
-        program = compiled.program
-        self.state = state.Worker()
-        fill(self.state)
-        stacks = warps if compiled.suspends else 1
-        self._stacks = FiberStacks(stacks)
-        self._shared = np.empty(shared_size + 256, np.uint8)
-        self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64 + state.PRINT_RECORD, np.uint8)
-        self._cache = np.zeros((len(program.sites) + 1, 2), np.uint64)
-        self._cache[:, 0] = 2**64 - 1
-        self.block_counts = np.zeros((len(program.counted) + 1, 2), np.int64)
-        self.events = np.zeros((len(program.sites) + 1, len(state.EVENT_FIELDS)), np.int64)
-        own = self.state
-        own.stacks, own.stack_size = self._stacks.address, STACK_BYTES
-        own.shared, own.local = _aligned(self._shared, 128), _aligned(self._local, 64)
-        own.local_size = program.local_bytes
-        own.local_fill = program.local_bytes * 32 * warps if program.variant.checks else 0
-        own.cache = self._cache.ctypes.data
-        self._site_marks = np.zeros((len(program.sites) + 1, 2), np.uint64)
-        own.site_marks = self._site_marks.ctypes.data
-        own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
-        own.suspends = int(compiled.suspends)
-        cells = shared_size >> program.shared_shift
-        self._shadow = np.zeros((2, cells + SHADOW_SLACK), np.uint16)
-        own.shadow_writers, own.shadow_readers = self._shadow[0].ctypes.data, self._shadow[1].ctypes.data
-        own.shadow_cells, own.shadow_shift = cells, program.shared_shift
-        watched = program.copies and program.variant.checks
-        self._copies = np.zeros(warps * state.COPY_RING_BYTES if watched else 0, np.uint8)
-        own.copies = self._copies.ctypes.data if watched else 0
-        self._printed = np.zeros(state.PRINT_BUFFER if program.prints else 0, np.uint8)
-        own.print_buffer, own.print_size = self._printed.ctypes.data, len(self._printed)
-        self.address = ctypes.addressof(own)
-
-    def printed(self, memory: DeviceMemory) -> str:
-        """Return what the worker's kernels printed."""
-        return printed_text(self._printed[: self.state.print_used].tobytes(), memory)
-
-
-def _aligned(buffer: NDArray[np.uint8], align: int) -> int:
-    return -(-buffer.ctypes.data // align) * align

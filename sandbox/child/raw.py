@@ -111,7 +111,7 @@ class RawHost:
         spec = self._card.spec
         shape = LaunchShape(step.grid, step.block, step.dynamic_shared)
         try:
-            check_launch(spec, kernel, resources, shape, spec.shared_per_block_optin - kernel.static_shared)
+            room = check_launch(spec, kernel, resources, shape, spec.shared_per_block_optin - kernel.static_shared)
         except CudaError as error:
             raise HostError(f"the launch of `{step.kernel}` is refused: {error}") from error
         report = launch(
@@ -122,7 +122,7 @@ class RawHost:
             params=parameter_bytes(kernel, step.arguments, addresses),
             dynamic_shared=step.dynamic_shared,
             memory=self._card.memory,
-            options=options,
+            options=replace(options, resident_blocks=room),
         )
         if report.counters is None or not report.ok:
             return report

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from simgpu.analysis.operands import read, written
-from simgpu.ptx.syntax import Instruction
+from simgpu.ptx.syntax import Immediate, Instruction
 
 if TYPE_CHECKING:
     from simgpu.analysis.graph import Block
 
 _POLLING_LOADS = frozenset({"volatile", "relaxed", "acquire"})
+_ACTING = frozenset({"st", "red", "call", "bar", "barrier", "stmatrix", "cp"})
 
 
 def polls(instruction: Instruction) -> bool:
@@ -19,6 +20,17 @@ def polls(instruction: Instruction) -> bool:
     if instruction.base == "ld":
         return bool(_POLLING_LOADS & set(instruction.modifiers))
     return instruction.base == "atom" or (instruction.base == "mbarrier" and "parity" in instruction.modifiers)
+
+
+def acts(instruction: Instruction) -> bool:
+    """Whether an instruction, repeated in a loop that polls, does something for others: the loop does not only wait.
+
+    Attempts to take a lock, and atomics that add nothing, only look.
+    """
+    if instruction.base == "atom":
+        looks = {"cas", "exch"}.intersection(instruction.modifiers)
+        return not looks and instruction.operands[2] != Immediate(0)
+    return instruction.base in _ACTING
 
 
 def spinning_loops(

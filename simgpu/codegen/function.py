@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simgpu.analysis.graph import Block, Branch, Graph, Jump, Leave, Switch, build_graph
+from simgpu.analysis.spinning import acts
 from simgpu.analysis.uniformity import PrivateMemory, analyse
 from simgpu.codegen.context import FULL, Context, integer_element
 from simgpu.codegen.program import CountedBlock, Program
@@ -23,6 +24,7 @@ class FunctionCode:
         self._function = function
         _refuse_exit(function)
         self._graph: Graph = build_graph(function)
+        program.spins |= bool(self._graph.spins)
         uniformity = analyse(self._graph, program.variant.block, _private_memory(program, function), program.shared)
         self.context = Context(program, function, uniformity)
         self._pending = uniformity.pending
@@ -142,7 +144,13 @@ class FunctionCode:
         e.start(empty)
         place = first or _any_instruction(self._function)
         number = self._program.site(place)
-        fuel = e.call("sgpu_fuel", constant("i64", 0), context.worker, constant("i32", number), context.first_lane())
+        operands = [context.worker, constant("i32", number), context.first_lane()]
+        burn = "sgpu_fuel"
+        if header.index in self._graph.spins:
+            burn = "sgpu_spin"
+            works = any(acts(item) for block in inside for item in block.instructions)
+            operands.append(constant("i32", int(works)))
+        fuel = e.call(burn, constant("i64", 0), *operands)
         e.store(fuel, Value("%fuel", "ptr", 1))
         others = self._pending.turns(header.index)
         if others:
@@ -313,7 +321,9 @@ def _any_instruction(function: Function) -> Instruction:
 
 
 def suspends(program: Program) -> bool:
-    """Whether warps of a block wait for each other, at barriers or in loops on shared memory words."""
+    """Whether warps wait for each other, at barriers or in loops on words of memory."""
+    if program.spins:
+        return True
     for function in program.functions:
         for item in function.body or ():
             if isinstance(item, Instruction) and (

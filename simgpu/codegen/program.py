@@ -77,6 +77,8 @@ class Program:
     """Functions that lowerings need, by name, as LLVM text."""
     waits_by_mbarrier: bool = False
     """Whether mbarriers order its accesses."""
+    spins: bool = False
+    """Whether it has loops that wait for another thread."""
     copies: bool = False
     """Whether it copies asynchronously."""
     crowded: bool = False

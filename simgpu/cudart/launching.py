@@ -37,8 +37,8 @@ def largest_dynamic_shared(spec: DeviceSpec, kernel: KernelImage, asked: int | N
 
 def check_launch(
     spec: DeviceSpec, kernel: KernelImage, resources: KernelResources, shape: LaunchShape, dynamic_limit: int
-) -> None:
-    """Refuse a launch that a real card would refuse.
+) -> int:
+    """Refuse a launch that a real card would refuse; return the blocks of it that the card holds at once.
 
     Raises
     ------
@@ -76,6 +76,7 @@ def check_launch(
         raise CudaError(
             CudaCode.COOPERATIVE_LAUNCH_TOO_LARGE, f"{math.prod(shape.grid)} blocks, the card holds {room} at once"
         )
+    return room
 
 
 def pack_parameters(kernel: KernelImage, arguments: int) -> bytes:

@@ -8,7 +8,6 @@ diagnostics, refusals, and what was missing.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -243,7 +242,7 @@ class StandInRuntime:
         kernel = loaded.kernel(request.kernel)
         shape = LaunchShape(request.grid, request.block, request.dynamic_shared, request.cooperative)
         limit = largest_dynamic_shared(self.spec, kernel, self._dynamic_shared.get((request.image, request.kernel)))
-        check_launch(self.spec, kernel, loaded.resources_of(request.kernel), shape, limit)
+        room = check_launch(self.spec, kernel, loaded.resources_of(request.kernel), shape, limit)
         self._registered.to_device()
         report = loaded.module.launch(
             request.kernel,
@@ -251,7 +250,7 @@ class StandInRuntime:
             block=request.block,
             params=pack_parameters(kernel, request.arguments),
             dynamic_shared=request.dynamic_shared,
-            options=self._launch_options(request),
+            options=self._launch_options(room),
         )
         self._registered.to_host()
         self._printed += report.printed
@@ -343,13 +342,10 @@ class StandInRuntime:
         self._failure = self._failure or error
         return CudaCode.UNKNOWN
 
-    def _launch_options(self, request: LaunchRequest) -> LaunchOptions:
-        options = self.options
+    def _launch_options(self, room: int) -> LaunchOptions:
+        options = replace(self.options, resident_blocks=room)
         if self._count_when_timed and self._timeline.timed:
             options = replace(options, counters=True)
-        if request.cooperative:
-            # Blocks that wait for each other must all be under way.
-            options = replace(options, threads=max(options.threads, math.prod(request.grid)))
         return options
 
     def _model(self, loaded: LoadedImage, report: LaunchReport) -> ModelledLaunch | None:

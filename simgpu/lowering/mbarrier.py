@@ -124,7 +124,10 @@ def _give_way(c: Context, i: Instruction, done: Value) -> None:
     some = c.any(c.both(c.mask, done))
     c.e.line(f"br i1 {some.text}, label %{go}, label %{wait}")
     c.e.start(wait)
-    c.e.call("sgpu_fuel", constant("i64", 0), c.worker, constant("i32", c.program.site(i)), c.first_lane())
+    c.e.call(
+        "sgpu_spin", constant("i64", 0), c.worker, constant("i32", c.program.site(i)), c.first_lane(),
+        constant("i32", 0),
+    )  # fmt: skip
     c.e.line(f"br label %{go}")
     c.e.start(go)
 

@@ -17,7 +17,7 @@ from simgpu.runtime import state
 
 _LOCK = threading.RLock()
 _RUNTIME_SYMBOLS = (
-    "sgpu_switch", "sgpu_run", "sgpu_fiber", "sgpu_barrier", "sgpu_fuel", "sgpu_fault", "sgpu_resolve",
+    "sgpu_switch", "sgpu_run", "sgpu_fiber", "sgpu_barrier", "sgpu_fuel", "sgpu_spin", "sgpu_fault", "sgpu_resolve",
     "sgpu_resolve_lane", "sgpu_count_global", "sgpu_count_shared", "sgpu_count_atomic", "sgpu_count_local",
     "sgpu_count_branch", "sgpu_permute", "sgpu_match", "sgpu_print",
     "sgpu_shadow_shared", "sgpu_shadow_generic", "sgpu_blame_write", "sgpu_unwritten", "sgpu_order",
@@ -125,6 +125,7 @@ def load_runtime() -> MachineCode:
         Template((folder / f"{name}.ll").read_text()).substitute(names)
         for name in (
             "scheduler",
+            "waiting",
             "barriers",
             "shared_shadow",
             "copies",

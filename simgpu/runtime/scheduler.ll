@@ -9,33 +9,88 @@ define internal ptr @warp(ptr %w, i32 %i) alwaysinline {
   ret ptr %p
 }
 
-; One worker: take blocks until none is left or a fault stops the launch.
-define void @sgpu_run(ptr %w) {
+; One host thread: run blocks until none is left or a fault stops the launch. A worker holds one block at a time. Where
+; a block only spins, the thread goes on with the next of its workers, and takes a further one if all of them only spin
+; while blocks have not begun: blocks that wait for each other are under way together, as on a card.
+define void @sgpu_run(ptr %first) {
+entry:
+  %p_abort = getelementptr i8, ptr %first, i64 $w_abort
+  %abort = load ptr, ptr %p_abort
+  br label %loop
+loop:
+  %w = phi ptr [ %first, %entry ], [ %w, %ended ], [ %other, %step ], [ %fresh, %joined ]
+  %calm = phi i32 [ 0, %entry ], [ 0, %ended ], [ %calm2, %step ], [ 0, %joined ]
+  %workers = phi i32 [ 1, %entry ], [ %workers, %ended ], [ %workers, %step ], [ %workers1, %joined ]
+  %p_busy = getelementptr i8, ptr %w, i64 $w_holds_block
+  %busy = load i32, ptr %p_busy
+  %holds = icmp ne i32 %busy, 0
+  br i1 %holds, label %run, label %take
+take:
+  %taken = call i1 @take_block(ptr %w)
+  br i1 %taken, label %begin, label %step
+begin:
+  store i32 1, ptr %p_busy
+  br label %run
+run:
+  %spins = call i1 @run_block(ptr %w)
+  br i1 %spins, label %spun, label %over
+over:
+  store i32 0, ptr %p_busy
+  %p_run = getelementptr i8, ptr %w, i64 $w_blocks_run
+  %run0 = load i64, ptr %p_run
+  %run1 = add i64 %run0, 1
+  store i64 %run1, ptr %p_run
+  call void @note_progress(ptr %w)
+  %stop = load atomic i32, ptr %abort monotonic, align 4
+  %stopped = icmp ne i32 %stop, 0
+  br i1 %stopped, label %done, label %ended
+ended:
+  br label %loop
+spun:
+  %p_moved = getelementptr i8, ptr %w, i64 $w_moved
+  %moved = load i32, ptr %p_moved
+  store i32 0, ptr %p_moved
+  %still = icmp eq i32 %moved, 0
+  br i1 %still, label %idle, label %alive
+alive:
+  call void @note_progress(ptr %w)
+  br label %step
+idle:
+  %calm1 = add i32 %calm, 1
+  %round = icmp uge i32 %calm1, %workers
+  br i1 %round, label %widen, label %step
+widen:
+  %fresh = call ptr @further_worker(ptr %w)
+  %none = icmp eq ptr %fresh, null
+  br i1 %none, label %step, label %joined
+joined:
+  %workers1 = add i32 %workers, 1
+  br label %loop
+step:
+  %calm2 = phi i32 [ %calm, %take ], [ 0, %alive ], [ %calm1, %idle ], [ 0, %widen ]
+  %other = call ptr @next_holder(ptr %w)
+  %last = icmp eq ptr %other, null
+  %halt = load atomic i32, ptr %abort monotonic, align 4
+  %halted = icmp ne i32 %halt, 0
+  %leave = or i1 %last, %halted
+  br i1 %leave, label %done, label %loop
+done:
+  ret void
+}
+
+; Give a worker the next block; none may be left.
+define internal i1 @take_block(ptr %w) {
 entry:
   %p_next = getelementptr i8, ptr %w, i64 $w_next_block
   %next = load ptr, ptr %p_next
   %p_total = getelementptr i8, ptr %w, i64 $w_blocks
   %total = load i64, ptr %p_total
-  %p_list = getelementptr i8, ptr %w, i64 $w_block_list
-  %list = load ptr, ptr %p_list
-  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
-  %abort = load ptr, ptr %p_abort
-  %p_gx = getelementptr i8, ptr %w, i64 $w_grid
-  %gx32 = load i32, ptr %p_gx
-  %gx = zext i32 %gx32 to i64
-  %p_gy = getelementptr i8, ptr %p_gx, i64 4
-  %gy32 = load i32, ptr %p_gy
-  %gy = zext i32 %gy32 to i64
-  %p_x = getelementptr i8, ptr %w, i64 $w_ctaid
-  %p_y = getelementptr i8, ptr %p_x, i64 4
-  %p_z = getelementptr i8, ptr %p_x, i64 8
-  %p_run = getelementptr i8, ptr %w, i64 $w_blocks_run
-  br label %loop
-loop:
   %i = atomicrmw add ptr %next, i64 1 monotonic
   %more = icmp ult i64 %i, %total
-  br i1 %more, label %body, label %done
+  br i1 %more, label %body, label %none
 body:
+  %p_list = getelementptr i8, ptr %w, i64 $w_block_list
+  %list = load ptr, ptr %p_list
   %plain = icmp eq ptr %list, null
   br i1 %plain, label %go, label %mapped
 mapped:
@@ -44,6 +99,12 @@ mapped:
   br label %go
 go:
   %b = phi i64 [ %i, %body ], [ %m, %mapped ]
+  %p_gx = getelementptr i8, ptr %w, i64 $w_grid
+  %gx32 = load i32, ptr %p_gx
+  %gx = zext i32 %gx32 to i64
+  %p_gy = getelementptr i8, ptr %p_gx, i64 4
+  %gy32 = load i32, ptr %p_gy
+  %gy = zext i32 %gy32 to i64
   %x = urem i64 %b, %gx
   %yz = udiv i64 %b, %gx
   %y = urem i64 %yz, %gy
@@ -51,22 +112,20 @@ go:
   %x32 = trunc i64 %x to i32
   %y32 = trunc i64 %y to i32
   %z32 = trunc i64 %z to i32
+  %p_x = getelementptr i8, ptr %w, i64 $w_ctaid
+  %p_y = getelementptr i8, ptr %p_x, i64 4
+  %p_z = getelementptr i8, ptr %p_x, i64 8
   store i32 %x32, ptr %p_x
   store i32 %y32, ptr %p_y
   store i32 %z32, ptr %p_z
   call void @begin_block_tags(ptr %w, i64 %b)
-  call void @run_block(ptr %w)
-  %run = load i64, ptr %p_run
-  %run1 = add i64 %run, 1
-  store i64 %run1, ptr %p_run
-  %stop = load atomic i32, ptr %abort monotonic, align 4
-  %stopped = icmp ne i32 %stop, 0
-  br i1 %stopped, label %done, label %loop
-done:
-  ret void
+  call void @begin_block(ptr %w)
+  ret i1 true
+none:
+  ret i1 false
 }
 
-define internal void @run_block(ptr %w) {
+define internal void @begin_block(ptr %w) {
 entry:
   call void @begin_block_copies(ptr %w)
   call void @begin_block_shadow(ptr %w)
@@ -78,20 +137,8 @@ entry:
   %warps = load i32, ptr %p_warps
   %p_live = getelementptr i8, ptr %w, i64 $w_live
   store i32 %warps, ptr %p_live
-  %p_order = getelementptr i8, ptr %w, i64 $w_warp_order
-  %order = load ptr, ptr %p_order
-  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
-  %abort = load ptr, ptr %p_abort
   %p_budget = getelementptr i8, ptr %w, i64 $w_budget
   %budget = load i64, ptr %p_budget
-  %p_current = getelementptr i8, ptr %w, i64 $w_current
-  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
-  %p_stacks = getelementptr i8, ptr %w, i64 $w_stacks
-  %stacks = load i64, ptr %p_stacks
-  %p_stack_size = getelementptr i8, ptr %w, i64 $w_stack_size
-  %stack_size = load i64, ptr %p_stack_size
-  %p_suspends = getelementptr i8, ptr %w, i64 $w_suspends
-  %suspends = load i32, ptr %p_suspends
   br label %reset
 reset:
   %r = phi i32 [ 0, %entry ], [ %r1, %reset ]
@@ -101,14 +148,44 @@ reset:
   store i64 %budget, ptr %rb
   %rs = getelementptr i8, ptr %rw, i64 $p_state
   store i32 0, ptr %rs
+  %rt = getelementptr i8, ptr %rw, i64 $p_site
+  store i32 -1, ptr %rt
   %r1 = add i32 %r, 1
   %rmore = icmp ult i32 %r1, %warps
-  br i1 %rmore, label %reset, label %round
+  br i1 %rmore, label %reset, label %out
+out:
+  ret void
+}
+
+; Run a block's warps in turn until it ends, a fault stops it, or all warps that can run only spin: then true.
+define internal i1 @run_block(ptr %w) {
+entry:
+  %p_warps = getelementptr i8, ptr %w, i64 $w_warps
+  %warps = load i32, ptr %p_warps
+  %p_live = getelementptr i8, ptr %w, i64 $w_live
+  %p_order = getelementptr i8, ptr %w, i64 $w_warp_order
+  %order = load ptr, ptr %p_order
+  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
+  %abort = load ptr, ptr %p_abort
+  %p_current = getelementptr i8, ptr %w, i64 $w_current
+  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
+  %p_stacks = getelementptr i8, ptr %w, i64 $w_stacks
+  %stacks = load i64, ptr %p_stacks
+  %p_stack_size = getelementptr i8, ptr %w, i64 $w_stack_size
+  %stack_size = load i64, ptr %p_stack_size
+  %p_suspends = getelementptr i8, ptr %w, i64 $w_suspends
+  %suspends = load i32, ptr %p_suspends
+  %p_spun = getelementptr i8, ptr %w, i64 $w_spun
+  %p_further = getelementptr i8, ptr %w, i64 $w_further
+  %further = load ptr, ptr %p_further
+  %alone = icmp eq ptr %further, null
+  br label %round
 round:
   br label %scan
 scan:
   %k = phi i32 [ 0, %round ], [ %k1, %next ]
   %progress = phi i1 [ false, %round ], [ %progress1, %next ]
+  %busy = phi i1 [ %alone, %round ], [ %busy1, %next ]
   %k64 = zext i32 %k to i64
   %p_i = getelementptr i32, ptr %order, i64 %k64
   %i = load i32, ptr %p_i
@@ -132,13 +209,18 @@ boot:
 switch:
   %sp = phi i64 [ %old, %start ], [ %fresh, %boot ]
   store i32 %i, ptr %p_current
+  store i32 0, ptr %p_spun
   call void @new_tag(ptr %w)
   call void @sgpu_switch(ptr %p_main, i64 %sp)
+  %spun = load i32, ptr %p_spun
+  %worked = icmp eq i32 %spun, 0
+  %busy2 = or i1 %busy, %worked
   %stop = load atomic i32, ptr %abort monotonic, align 4
   %stopped = icmp ne i32 %stop, 0
   br i1 %stopped, label %done, label %next
 next:
   %progress1 = phi i1 [ %progress, %scan ], [ true, %switch ]
+  %busy1 = phi i1 [ %busy, %scan ], [ %busy2, %switch ]
   %k1 = add i32 %k, 1
   %more = icmp ult i32 %k1, %warps
   br i1 %more, label %scan, label %judge
@@ -150,34 +232,19 @@ ended:
   call void @end_block_shadow(ptr %w)
   br label %done
 alive:
-  br i1 %progress1, label %round, label %stuck
+  br i1 %progress1, label %going, label %stuck
+going:
+  br i1 %busy1, label %again, label %spins
+again:
+  call void @note_progress(ptr %w)
+  br label %round
+spins:
+  ret i1 true
 stuck:
   call void @blame_deadlock(ptr %w)
-  ret void
+  br label %done
 done:
-  ret void
-}
-
-; All live warps wait at barriers that cannot open: report the first of them.
-define internal void @blame_deadlock(ptr %w) {
-entry:
-  br label %find
-find:
-  %i = phi i32 [ 0, %entry ], [ %i1, %other ]
-  %wp = call ptr @warp(ptr %w, i32 %i)
-  %p_state = getelementptr i8, ptr %wp, i64 $p_state
-  %state = load i32, ptr %p_state
-  %waits = icmp eq i32 %state, 1
-  br i1 %waits, label %found, label %other
-other:
-  %i1 = add i32 %i, 1
-  br label %find
-found:
-  %p_site = getelementptr i8, ptr %wp, i64 $p_site
-  %site = load i32, ptr %p_site
-  %thread = mul i32 %i, 32
-  call void @record_fault(ptr %w, i32 4, i32 %site, i32 %thread, i64 0)
-  ret void
+  ret i1 false
 }
 
 ; The first function on a fiber: run the warp, then leave for good.
@@ -206,44 +273,6 @@ out:
   %main = load i64, ptr %p_main
   call void @sgpu_switch(ptr %wp, i64 %main)
   unreachable
-}
-
-; Called when a warp has used its fuel: charge the budget, let others run, stop when the launch is aborted.
-define i64 @sgpu_fuel(ptr %w, i32 %site, i32 %lane) {
-entry:
-  %p_current = getelementptr i8, ptr %w, i64 $w_current
-  %i = load i32, ptr %p_current
-  %wp = call ptr @warp(ptr %w, i32 %i)
-  %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
-  %main = load i64, ptr %p_main
-  %p_abort = getelementptr i8, ptr %w, i64 $w_abort
-  %abort = load ptr, ptr %p_abort
-  %stop = load atomic i32, ptr %abort monotonic, align 4
-  %stopped = icmp ne i32 %stop, 0
-  br i1 %stopped, label %drop, label %charge
-drop:
-  call void @sgpu_switch(ptr %wp, i64 %main)
-  unreachable
-charge:
-  %p_budget = getelementptr i8, ptr %wp, i64 $p_budget
-  %b0 = load i64, ptr %p_budget
-  %b1 = sub i64 %b0, $fuel
-  store i64 %b1, ptr %p_budget
-  %spent = icmp slt i64 %b1, 0
-  br i1 %spent, label %runaway, label %share
-runaway:
-  call void @sgpu_fault(ptr %w, i32 5, i32 %site, i32 %lane, i64 0)
-  ret i64 0
-share:
-  %p_suspends = getelementptr i8, ptr %w, i64 $w_suspends
-  %suspends = load i32, ptr %p_suspends
-  %s = icmp ne i32 %suspends, 0
-  br i1 %s, label %yield, label %out
-yield:
-  call void @sgpu_switch(ptr %wp, i64 %main)
-  br label %out
-out:
-  ret i64 $fuel
 }
 
 ; Record the launch's first fault of this worker and leave the fiber for good.

@@ -15,6 +15,13 @@ PRINT_RECORD = 256
 """Bytes of one printed record: the format's address and the arguments."""
 FUEL = 20_000
 """Warp instructions between two looks at the budget and the other warps."""
+SPIN_FUEL = 500
+"""The same in a loop that waits for another thread."""
+IDLE_ROUNDS = 100
+"""Rounds in which all blocks that the card holds only wait, after which they are taken to wait for one that is not
+among them."""
+IDLE_ROUNDS_OF_ALL = 20_000
+"""The same where every block has begun: loops that give up after a while must have the time to."""
 
 POISON = 0xFFCB7FD5
 """The word that unwritten memory holds: not a number as float, half, bfloat16 or double."""
@@ -71,6 +78,9 @@ class Worker(ctypes.Structure):
         ("blocks", ctypes.c_uint64),
         ("warp_order", ctypes.c_uint64),
         ("abort", ctypes.c_uint64),
+        ("further", ctypes.c_uint64),
+        ("ring", ctypes.c_uint64),
+        ("idle", ctypes.c_uint64),
         ("stacks", ctypes.c_uint64),
         ("stack_size", ctypes.c_uint64),
         ("table", ctypes.c_uint64),
@@ -105,7 +115,11 @@ class Worker(ctypes.Structure):
         ("current", ctypes.c_int32),
         ("live", ctypes.c_int32),
         ("dynamic_shared", ctypes.c_int32),
-        ("progress", ctypes.c_int32),
+        ("holds_block", ctypes.c_int32),
+        ("spun", ctypes.c_int32),
+        ("moved", ctypes.c_int32),
+        ("host_thread", ctypes.c_int32),
+        ("host_threads", ctypes.c_int32),
         ("sampled", ctypes.c_int32),
         ("local_fill", ctypes.c_uint64),
         ("fault_other", ctypes.c_int32),
@@ -145,7 +159,7 @@ class Worker(ctypes.Structure):
 
 FAULT_OUT_OF_BOUNDS, FAULT_MISALIGNED, FAULT_DIVERGENT, FAULT_DEADLOCK, FAULT_RUNAWAY, FAULT_TRAP = range(1, 7)
 FAULT_RACE_SHARED, FAULT_UNINITIALISED_SHARED, FAULT_UNINITIALISED_GLOBAL, FAULT_UNINITIALISED_LOCAL = range(7, 11)
-FAULT_RACE_GLOBAL, FAULT_RACE_COPY = 11, 12
+FAULT_RACE_GLOBAL, FAULT_RACE_COPY, FAULT_STARVED = 11, 12, 13
 
 EVENT_FIELDS = (
     "load_requests",
@@ -183,6 +197,10 @@ def placeholders() -> dict[str, str]:
         "barriers": str(BARRIERS),
         "event_bytes": str(8 * len(EVENT_FIELDS)),
         "fuel": str(FUEL),
+        "spin_fuel": str(SPIN_FUEL),
+        "idle_rounds": str(IDLE_ROUNDS),
+        "idle_rounds_of_all": str(IDLE_ROUNDS_OF_ALL),
+        "fault_starved": str(FAULT_STARVED),
         "poison": str(POISON),
         "epoch_step": str(EPOCH_STEP),
         "last_epoch": str(LAST_EPOCH),

@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import torch
 
 from simgpu import DeviceMemory, Diagnostic, Dim3, LaunchOptions, LaunchReport, Module, SimgpuError, launch
 from simgpu.cost import model_launch
+from simgpu.occupancy import occupancy
 from simgpu.program import card_memory
 from simgpu.specs import DeviceSpec
 
@@ -94,12 +96,13 @@ class TritonCard:
         KernelFaultError
             When a check found a fault.
         """
+        static = module.kernels[kernel].static_shared
+        held = occupancy(self.spec, prod(block), registers, static + shared)
         report = launch(
-            module, kernel, grid=grid, block=block, params=params, dynamic_shared=shared,
-            memory=self.memory, options=self.options,
+            module, kernel, grid=grid, block=block, params=params, dynamic_shared=shared, memory=self.memory,
+            options=replace(self.options, resident_blocks=held.blocks_per_sm * self.spec.sms),
         )  # fmt: skip
         if report.counters is not None and report.ok:
-            static = module.kernels[kernel].static_shared
             modelled = model_launch(self.spec, report.counters, grid, block, registers, static, shared)
             report = replace(report, modelled=modelled)
             self.modelled_us += modelled.microseconds

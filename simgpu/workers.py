@@ -1,0 +1,125 @@
+"""What runs blocks: a worker for each host thread, and further ones where blocks wait for each other."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simgpu.memory import DeviceMemory
+from simgpu.module import CompiledKernel
+from simgpu.printing import printed_text
+from simgpu.runtime import state
+from simgpu.runtime.engine import load_runtime
+from simgpu.runtime.stacks import STACK_BYTES, FiberStacks
+
+SHADOW_SLACK = 64
+"""Cells behind the last one of shared memory's shadow, since vectors of cells may reach past it."""
+_FURTHER = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+
+
+class WorkerMemory:
+    """One worker's state and the buffers that only it uses."""
+
+    def __init__(
+        self, fill: Callable[[state.Worker], None], compiled: CompiledKernel, warps: int, shared_size: int
+    ) -> None:
+        program = compiled.program
+        self.state = state.Worker()
+        fill(self.state)
+        stacks = warps if compiled.suspends else 1
+        self._stacks = FiberStacks(stacks)
+        self._shared = np.empty(shared_size + 256, np.uint8)
+        self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64 + state.PRINT_RECORD, np.uint8)
+        self._cache = np.zeros((len(program.sites) + 1, 2), np.uint64)
+        self._cache[:, 0] = 2**64 - 1
+        self.block_counts = np.zeros((len(program.counted) + 1, 2), np.int64)
+        self.events = np.zeros((len(program.sites) + 1, len(state.EVENT_FIELDS)), np.int64)
+        own = self.state
+        own.stacks, own.stack_size = self._stacks.address, STACK_BYTES
+        own.shared, own.local = _aligned(self._shared, 128), _aligned(self._local, 64)
+        own.local_size = program.local_bytes
+        own.local_fill = program.local_bytes * 32 * warps if program.variant.checks else 0
+        own.cache = self._cache.ctypes.data
+        self._site_marks = np.zeros((len(program.sites) + 1, 2), np.uint64)
+        own.site_marks = self._site_marks.ctypes.data
+        own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
+        own.suspends = int(compiled.suspends)
+        cells = shared_size >> program.shared_shift
+        self._shadow = np.zeros((2, cells + SHADOW_SLACK), np.uint16)
+        own.shadow_writers, own.shadow_readers = self._shadow[0].ctypes.data, self._shadow[1].ctypes.data
+        own.shadow_cells, own.shadow_shift = cells, program.shared_shift
+        watched = program.copies and program.variant.checks
+        self._copies = np.zeros(warps * state.COPY_RING_BYTES if watched else 0, np.uint8)
+        own.copies = self._copies.ctypes.data if watched else 0
+        self._printed = np.zeros(state.PRINT_BUFFER if program.prints else 0, np.uint8)
+        own.print_buffer, own.print_size = self._printed.ctypes.data, len(self._printed)
+        self.address = ctypes.addressof(own)
+
+    def printed(self, memory: DeviceMemory) -> str:
+        """Return what the worker's kernels printed."""
+        return printed_text(self._printed[: self.state.print_used].tobytes(), memory)
+
+
+class Workers:
+    """The workers of one launch (`runtime/scheduler.ll`, `runtime/waiting.ll`).
+
+    Parameters
+    ----------
+    make
+        Makes a worker.
+    threads
+        Host threads.
+    most
+        Workers, and so blocks under way, that there may be; more than `threads` are made only when all spin.
+    spins
+        Whether the kernel has loops that wait for other threads.
+    """
+
+    def __init__(self, make: Callable[[], WorkerMemory], *, threads: int, most: int, spins: bool) -> None:
+        self._make, self._most = make, most
+        self._lock = threading.Lock()
+        self._further = _FURTHER(self._add)
+        self._idle = np.zeros((threads + 1, threads + 1), np.uint64)
+        self._spins = spins
+        self.all = [self._joined(number, threads) for number in range(threads)]
+
+    def _joined(self, thread: int, threads: int) -> WorkerMemory:
+        worker = self._make()
+        own = worker.state
+        own.ring = worker.address
+        own.host_thread, own.host_threads = thread, threads
+        if self._spins:
+            own.further = ctypes.cast(self._further, ctypes.c_void_p).value or 0
+            own.idle = self._idle.ctypes.data
+        return worker
+
+    def _add(self, _asking: int) -> int | None:
+        """Make a further worker and return its address; None when the card, or this machine, holds no more."""
+        with self._lock:
+            if len(self.all) >= self._most:
+                return None
+            try:
+                worker = self._joined(0, len(self._idle) - 1)
+            except (MemoryError, OSError):
+                return None
+            self.all.append(worker)
+            return worker.address
+
+    def run(self) -> None:
+        """Run all blocks."""
+        run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(load_runtime().address("sgpu_run"))
+        first, *others = list(self.all)
+        threads = [threading.Thread(target=run, args=(worker.address,)) for worker in others]
+        for thread in threads:
+            thread.start()
+        run(first.address)
+        for thread in threads:
+            thread.join()
+
+
+def _aligned(buffer: NDArray[np.uint8], align: int) -> int:
+    return -(-buffer.ctypes.data // align) * align
