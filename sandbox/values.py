@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pydantic import field_validator
+
 from sandbox.evidence import HostOp, Specialisation
 from sandbox.source_lines import Hotspot, SourceLine
 from tasks.errors import CandidateError
@@ -42,6 +44,15 @@ class SourceFile(Value):
     """File name without folders, for instance `kernel.cu`."""
     text: str
     """Contents."""
+
+    @field_validator("text")
+    @classmethod
+    def _is_unicode(cls, text: str) -> str:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"the text cannot be written as UTF-8: {error.reason}") from error
+        return text
 
 
 class Candidate(Value):
@@ -172,6 +183,8 @@ class BuildErrorKind(StrEnum):
     TIMEOUT = "timeout"
     SPEC = "spec"
     """The launch specification or the candidate's shape (files, entry) is wrong."""
+    FORBIDDEN = "forbidden"
+    """The source takes in files of the machine that it is built on."""
     OTHER = "other"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from sandbox.build.modelnew import build_modelnew
 from sandbox.build.python_source import python_key, python_toolchain
 from sandbox.build.raw import build_raw, raw_key
 from sandbox.build.record import Artefacts, read_build, write_build
+from sandbox.build.refusals import refuse
 from sandbox.build.triton import build_triton
 from sandbox.isolation import choose_isolation
 from sandbox.settings import HeaderChoice, SandboxSettings
@@ -25,15 +25,12 @@ from sandbox.toolchain import find_toolchain
 from sandbox.values import (
     Build,
     BuildError,
-    BuildErrorKind,
     Candidate,
     HeaderAttempt,
     HeaderKind,
     Language,
     Limits,
 )
-
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
 
 class _Builder(Protocol):
@@ -94,7 +91,7 @@ def build(
     InfraError
         A compiler is missing, or the cache cannot be written.
     """
-    _check_names(candidate)
+    refuse(candidate)
     settings = settings or SandboxSettings.load()
     compiler = _compiler(settings, limits, flags)
     job = _Job(candidate, arch, compiler, BuildCache(settings.cache_dir, settings.cache_bytes))
@@ -180,14 +177,6 @@ def _first_that_builds(job: _Job, light: ExtensionBuilder, full: ExtensionBuilde
     except BuildError as error:
         summary = f"{error.summary}\n(with PyTorch's full headers; with the light ones: {failure})"
         raise BuildError(error.kind, summary, error.log) from error
-
-
-def _check_names(candidate: Candidate) -> None:
-    """Refuse file names that lead out of the folder of the build."""
-    names = [file.name for file in candidate.files]
-    for name in names:
-        if not _FILE_NAME.fullmatch(name) or names.count(name) > 1:
-            raise BuildError(BuildErrorKind.SPEC, f"`{name}` is not a plain file name, or is given twice", "")
 
 
 def _compiler(settings: SandboxSettings, limits: Limits | None, flags: tuple[str, ...]) -> Compiler:

@@ -25,6 +25,7 @@ _ERROR_LINE = re.compile(
 
 # First match wins, so what ptxas says of limits and architectures comes before ptxas errors at large.
 _KINDS: tuple[tuple[BuildErrorKind, re.Pattern[str]], ...] = (
+    (BuildErrorKind.OTHER, re.compile(r"signal terminated program|#include nested depth")),
     (
         BuildErrorKind.ARCHITECTURE,
         re.compile(

@@ -187,6 +187,8 @@ def parse_launch_spec(text: str) -> LaunchSpec:
         return LaunchSpec.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise BuildError(BuildErrorKind.SPEC, f"{SPEC_FILE} is not TOML: {error}", "") from error
+    except RecursionError as error:
+        raise BuildError(BuildErrorKind.SPEC, f"{SPEC_FILE} nests too deeply to be read", "") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
