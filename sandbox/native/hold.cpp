@@ -121,6 +121,7 @@ std::vector<char> read_filter(int file) {
 struct Settings {
     std::vector<char> filter;
     unsigned long user = 0;  // 0: stay who we are
+    std::string folder = "/";
     int ready = -1;
 };
 
@@ -134,6 +135,7 @@ void apply(const std::string& name, const std::string& value, Settings& settings
     else if (name == "descriptors") lower(RLIMIT_NOFILE, number(value));
     else if (name == "filter") settings.filter = read_filter(static_cast<int>(number(value)));
     else if (name == "user") settings.user = number(value);
+    else if (name == "folder") settings.folder = value;
     else if (name == "ready") settings.ready = static_cast<int>(number(value));
     else {
         errno = EINVAL;
@@ -177,6 +179,7 @@ void bound(const std::vector<std::string>& arguments, char** command) {
     write_text("/proc/self/oom_score_adj", "1000");  // a machine out of memory ends the sandbox first
     umask(S_IWGRP | S_IWOTH);
     give_up_privileges(settings.user);
+    require(chdir(settings.folder.c_str()) == 0, settings.folder);  // as the user that may enter it
     refuse_calls(settings.filter);
     require(write(settings.ready, "1", 1) == 1, "saying that the command is held");
     close(settings.ready);

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -227,3 +228,33 @@ def test_an_answer_sent_in_advance_is_refused(isolation):
         time.sleep(0.2)
         with pytest.raises(ProcessFailedError, match="before it was asked"):
             one.exchange(Message("send(end, Message('3'))"), 20)
+
+
+def test_a_folder_that_is_closed_to_others_is_lent_and_given_back(isolation, tmp_path):
+    folder = tmp_path / "job"
+    folder.mkdir(mode=0o700)
+    (folder / "question").write_text("what?")
+    mounts = Mounts(writable=(folder,), folder=folder)
+    script = "cat question; mkdir made; echo that > made/answer; chmod 600 made/answer; ln -s /etc/shadow made/link"
+    with HeldProcess(["/bin/sh", "-c", script], isolation=isolation, limits=Limits(), mounts=mounts) as process:
+        finished = process.wait(20)
+    assert (finished.code, finished.output) == (0, "what?")
+    assert (folder / "made" / "answer").read_text() == "that\n"
+    assert {path.lstat().st_uid for path in (folder, *folder.rglob("*"))} == {os.geteuid()}
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("i=0; while dd if=/dev/zero of=$i bs=1M count=1; do i=$((i+1)); done", "wrote more than 8 MiB"),
+        ("i=0; while : > $i; do i=$((i+1)); done", "made more than 300 files"),
+    ],
+)
+def test_the_hosts_disk_is_not_filled(isolation, tmp_path, script, message):
+    limits = Limits(disk_bytes=8 << 20, files=300)
+    mounts = Mounts(writable=(tmp_path,), folder=tmp_path)
+    with (
+        HeldProcess(["/bin/sh", "-c", script], isolation=isolation, limits=limits, mounts=mounts) as process,
+        pytest.raises(ProcessFailedError, match=message),
+    ):
+        process.wait(30)
