@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.build.cache import content_key
 from sandbox.build.compiler import Compiler, link_flags, nvcc_flags, virtual_arch
 from sandbox.build.diagnosis import ENTRY_FILE, build_error, build_warnings, kernel_resources
-from sandbox.build.headers import HeaderSet, header_set
+from sandbox.build.headers import HeaderSet, header_set, standard_headers
 from sandbox.build.record import Artefacts
 from sandbox.toolchain import Toolchain
 from sandbox.values import BuildError, BuildErrorKind, Candidate, HeaderKind, Limits, SourceFile
@@ -54,9 +54,10 @@ class ExtensionBuilder:
     def key(self, candidate: Candidate, compiler: Compiler) -> str:
         """Return the part of the cache key that is particular to this language."""
         headers = header_set(self.headers, compiler.toolchain)
+        entry = entry_source(candidate, headers, compiler.toolchain)
         listed = "sass" if compiler.toolchain.cuobjdump else ""
         flags = (*self.more_archs, headers.standard, *headers.flags)
-        return content_key(headers.identity, entry_source(candidate, headers), listed, *flags)
+        return content_key(headers.identity, entry, listed, *flags)
 
     def compile(self, candidate: Candidate, arch: str, compiler: Compiler, folder: Path) -> Artefacts:
         """Compile into `folder` for an architecture and what `more_archs` names.
@@ -69,7 +70,8 @@ class ExtensionBuilder:
         source = only_source(candidate)
         headers = header_set(self.headers, compiler.toolchain)
         (folder / source.name).write_text(source.text, encoding="utf-8")
-        (folder / ENTRY_FILE).write_text(entry_source(candidate, headers), encoding="utf-8")
+        entry = entry_source(candidate, headers, compiler.toolchain)
+        (folder / ENTRY_FILE).write_text(entry, encoding="utf-8")
         keep = folder / "keep"
         keep.mkdir()
         flags = (*nvcc_flags(arch, *self.more_archs, standard=headers.standard), *headers.flags, *compiler.flags)
@@ -139,7 +141,7 @@ def only_source(candidate: Candidate) -> SourceFile:
     return sources[0]
 
 
-def entry_source(candidate: Candidate, headers: HeaderSet) -> str:
+def entry_source(candidate: Candidate, headers: HeaderSet, tools: Toolchain) -> str:
     """Return the generated file: the candidate's source, then the export of its entry."""
     source = only_source(candidate)
     if not re.fullmatch(r"[A-Za-z_]\w*", candidate.entry, re.ASCII):
@@ -148,5 +150,6 @@ def entry_source(candidate: Candidate, headers: HeaderSet) -> str:
     # A module or a library that binds a function under the entry's name says which function to call.
     named = rf'\.\s*(?:def|impl)\s*\(\s*"(?:\w+::)?{candidate.entry}["(.]'
     template = _BOUND if _REGISTERS.search(code) and re.search(named, code) else _DIRECT
-    prelude = "".join(f"#include <{header}>\n" for header in headers.prelude)
+    included = (*headers.prelude, *standard_headers(code, tools))
+    prelude = "".join(f"#include <{header}>\n" for header in included)
     return template.format(prelude=prelude, source=source.name, entry=candidate.entry)

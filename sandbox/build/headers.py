@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,7 @@ _TORCH_MEMBER = re.compile(
 _TORCH_TYPE = re.compile(rf"\"(?:const )?(?:{_SPACES})::")
 _TORCH_MACRO = re.compile(r"identifier \"(?:TORCH|AT|C10|PYBIND11|CUDA_KERNEL)_\w+\"")
 _TORCH_QUALIFIED = re.compile(rf"\b(?:{_SPACES})::")
+_STANDARD_NAME = re.compile(r"\bstd::(\w+)")
 _UNKNOWN_SPACE = 'name followed by "::"'
 _ALLOWED_OPERATOR = re.compile(r"\"aten::(\w+)\"")
 _SYSTEM_HEADER = re.compile(r"(?:torch|ATen|c10|caffe2|pybind11|THC?)/")
@@ -87,6 +89,24 @@ def _full(torch: TorchHeaders, tools: Toolchain, shared: tuple[Path, ...]) -> He
         libraries=tuple(torch.libraries / f"lib{name}.so" for name in names),
         identity=content_key(_hash(tools.headers), torch.version, str(torch.libraries)),
     )
+
+
+def standard_headers(code: str, tools: Toolchain) -> tuple[str, ...]:
+    """Return the headers of the C++ library whose names a source uses, and that PyTorch's headers would have included.
+
+    Parameters
+    ----------
+    code
+        The source, comments taken out.
+    """
+    used = set(_STANDARD_NAME.findall(code))
+    return tuple(header for header, names in _standard_names(tools.headers).items() if used & names)
+
+
+@lru_cache(maxsize=4)
+def _standard_names(root: Path) -> dict[str, frozenset[str]]:
+    table = tomllib.loads((root / "standard.toml").read_text(encoding="utf-8"))
+    return {header: frozenset(names) for header, names in table.items()}
 
 
 def why_full(error: BuildError) -> str:

@@ -166,5 +166,6 @@ CASES = (
         tolerance=0,
     ),
     Case("attention_online", normal(*((2, 2, 9, 64),) * 3, dtype=torch.half), attention, HALF_TOLERANCE),
+    Case("std_names", normal((3, 4, 5)), lambda x: x.permute(2, 1, 0), tolerance=0),
     Case("scalars_any", normal((90,)), lambda x: 2 * x + 0.5, tolerance=0),
 )
