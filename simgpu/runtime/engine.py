@@ -136,6 +136,10 @@ def load_runtime() -> MachineCode:
             "printing",
         )
     ]
+    vector_template = Template((folder / "shared_vectors.ll").read_text())
+    parts += [
+        vector_template.substitute(names, T=f"i{bits}", K=bits // 16, L=2 * bits, H=bits // 2) for bits in (32, 64)
+    ]
     lane_template = Template((folder / "lanes.ll").read_text())
     parts += [lane_template.substitute(T=element, B=int(element[1:]) // 8) for element in ("i8", "i16", "i32", "i64")]
     with _LOCK:

@@ -112,16 +112,30 @@ done:
 ; that may race come back, since a write that changes nothing is none.
 define i32 @sgpu_shadow_shared(ptr %w, i32 %site, <32 x i64> %offsets, i32 %mask, i32 %size, i32 %shift, i32 %action) {
 entry:
+  %none = icmp eq i32 %mask, 0
+  br i1 %none, label %nothing, label %choose
+nothing:
+  ret i32 0
+choose:
+  %kind = and i32 %action, 7
+  %only_reads = icmp eq i32 %kind, 1
+  %only_writes = icmp eq i32 %kind, 2
+  %plain = or i1 %only_reads, %only_writes
+  br i1 %plain, label %vector, label %scalar
+vector:
+  %done = call i1 @shadow_vectors(ptr %w, <32 x i64> %offsets, i32 %mask, i32 %size, i32 %shift, i1 %only_writes)
+  br i1 %done, label %nothing, label %scalar
+scalar:
   %places = alloca [32 x i64], align 64
   store <32 x i64> %offsets, ptr %places, align 64
   %size64 = zext i32 %size to i64
   %shift64 = zext i32 %shift to i64
   br label %loop
 loop:
-  %rest = phi i32 [ %mask, %entry ], [ %rest1, %body ]
-  %suspects = phi i32 [ 0, %entry ], [ %suspects1, %body ]
+  %rest = phi i32 [ %mask, %scalar ], [ %rest1, %body ]
+  %suspects = phi i32 [ 0, %scalar ], [ %suspects1, %body ]
   %some = icmp ne i32 %rest, 0
-  br i1 %some, label %body, label %done
+  br i1 %some, label %body, label %out
 body:
   %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
   %minus = sub i32 %rest, 1
@@ -134,8 +148,42 @@ body:
   %bit = shl i32 %bad32, %lane
   %suspects1 = or i32 %suspects, %bit
   br label %loop
-done:
+out:
   ret i32 %suspects
+}
+
+; The same for a plain access by vectors of tags, as far as nothing is wrong: false if the cells have to be looked at.
+define internal i1 @shadow_vectors(ptr %w, <32 x i64> %offsets, i32 %mask, i32 %size, i32 %shift, i1 %writes) {
+entry:
+  %shift64 = zext i32 %shift to i64
+  %one = insertelement <32 x i64> poison, i64 %shift64, i64 0
+  %shifts = shufflevector <32 x i64> %one, <32 x i64> poison, <32 x i32> zeroinitializer
+  %cells = lshr <32 x i64> %offsets, %shifts
+  %places = shl <32 x i64> %cells, splat (i64 1)
+  %count = lshr i32 %size, %shift
+  %few = icmp ult i32 %count, 4
+  br i1 %few, label %small, label %large
+small:
+  %single = icmp eq i32 %count, 1
+  %fine = call i1 @shadow_vector_i32(ptr %w, <32 x i64> %places, i32 %mask, i1 %writes, i1 %single)
+  ret i1 %fine
+large:
+  %k = phi i32 [ 0, %entry ], [ %k1, %next ]
+  %k64 = zext i32 %k to i64
+  %skip = shl i64 %k64, 1
+  %skip1 = insertelement <32 x i64> poison, i64 %skip, i64 0
+  %skips = shufflevector <32 x i64> %skip1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %here = add <32 x i64> %places, %skips
+  %good = call i1 @shadow_vector_i64(ptr %w, <32 x i64> %here, i32 %mask, i1 %writes, i1 false)
+  br i1 %good, label %next, label %no
+next:
+  %k1 = add i32 %k, 4
+  %more = icmp ult i32 %k1, %count
+  br i1 %more, label %large, label %yes
+yes:
+  ret i1 true
+no:
+  ret i1 false
 }
 
 ; One lane's access; return whether a plain write may race.
