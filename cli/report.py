@@ -82,7 +82,7 @@ def print_verdict(verdict: Verdict) -> None:
     for seen in verdict.diagnostics:
         place = f"{seen.file or seen.kernel}:{seen.line}" if seen.line else seen.kernel
         results.print(f"{seen.kind} at {place}, block {seen.block}, thread {seen.thread}: {seen.message}", markup=False)
-    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in verdict.seconds.items())
+    stages = ", ".join(f"{stage.value} {seconds:.1f} s" for stage, seconds in verdict.seconds.items())
     results.print(f"{stages}; isolation: {verdict.isolation}; seed {verdict.seed}", style="dim")
 
 

@@ -7,7 +7,7 @@ from sandbox.occupancy import KernelOccupancy
 from sandbox.values import Build, Candidate, Diagnostic, Limits
 from tasks.values import Task, Value
 from verifier.replay import Difference, Replay
-from verifier.values import Check, Environment, Evidence, Measurement, Status, Verdict
+from verifier.values import Check, Environment, Evidence, Measurement, Stage, Status, Verdict
 
 
 class VerifyReport(Value):
@@ -32,7 +32,7 @@ class VerifyReport(Value):
     checks: tuple[Check, ...]
     evidence: tuple[Evidence, ...]
     diagnostics: tuple[Diagnostic, ...]
-    seconds: dict[str, float]
+    seconds: dict[Stage, float]
     """Wall seconds by stage."""
     task: Task
     """What was to be computed, so that the file alone replays the verdict."""

@@ -43,6 +43,11 @@ class Distribution(StrEnum):
     """One number in a whole tensor: variance zero, every maximum tied."""
     TIES = "ties"
     """Integers from -2 to 2: exact sums, equal keys, exact zeros."""
+    PEAKS = "peaks"
+    """Normal, and in each row one element of 1,000 to 2,000 that lies at an end or at a tile's edge: whoever leaves it
+    out of a maximum sees `exp` overflow."""
+    EXTREME = "extreme"
+    """Normal times 1e12: beyond the integers of 32 bits, and squares and cubes still fit."""
     LARGE = "large"
     """Normal times 10,000: `exp` overflows without a subtraction of the maximum."""
     WIDE = "wide"
@@ -61,15 +66,17 @@ FULL_SET: Final = (
     Distribution.CONSTANT,
     Distribution.TIES,
     Distribution.UNIFORM,
+    Distribution.PEAKS,
+    Distribution.EXTREME,
 )
 """What one workload is checked with, most telling first; `wide` stands in where `large` overflows."""
 
 ROTATION: Final = (
-    (Distribution.NORMAL, Distribution.IMPULSES, Distribution.LARGE),
+    (Distribution.NORMAL, Distribution.IMPULSES, Distribution.PEAKS),
     (Distribution.NORMAL, Distribution.SMALL, Distribution.HEAVY_TAILED),
-    (Distribution.NORMAL, Distribution.NEGATIVE, Distribution.TIES),
+    (Distribution.NORMAL, Distribution.NEGATIVE, Distribution.PEAKS),
     (Distribution.NORMAL, Distribution.LARGE, Distribution.CONSTANT),
-    (Distribution.NORMAL, Distribution.IMPULSES, Distribution.TRIPLED),
+    (Distribution.NORMAL, Distribution.PEAKS, Distribution.TIES),
 )
 """What the other workloads are checked with, in turn: values times sizes would take minutes."""
 
@@ -133,16 +140,32 @@ def _real(rng: np.random.Generator, distribution: Distribution, shape: tuple[int
     return rng.standard_normal(shape) * _SCALES.get(distribution, 1.0)
 
 
+def _edges(last: int) -> list[int]:
+    """Return the first and the last index along an axis, then the edges of tiles."""
+    edges = [0, last - 1] + [
+        edge for tile in _TILES for start in range(tile, last, tile) for edge in (start - 1, start)
+    ]
+    return [edge for edge in dict.fromkeys(edges) if 0 <= edge < last]
+
+
+def _peaks(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+    """Draw normals, one of them large in each row; the rows take the edges in turn, from a random one on."""
+    values = rng.standard_normal(shape)
+    if not values.size or not shape:
+        return values
+    rows = values.reshape(-1, shape[-1])
+    edges = np.asarray(_edges(shape[-1]))
+    columns = edges[(np.arange(len(rows)) + int(rng.integers(len(edges)))) % len(edges)]
+    rows[np.arange(len(rows)), columns] = 1000.0 * (1.0 + rng.random(len(rows)))
+    return values
+
+
 def _impulses(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Values of size about 1 at the edges of tiles along the last axis and at both ends of every other axis."""
     if not shape:
         return _signed_units(rng, shape)
     marked = np.zeros(shape, dtype=bool)
-    last = shape[-1]
-    edges = {0, last - 1}
-    for tile in _TILES:
-        edges |= {edge for start in range(tile, last, tile) for edge in (start - 1, start)}
-    marked[..., sorted(edge for edge in edges if 0 <= edge < last)] = True
+    marked[..., _edges(shape[-1])] = True
     for axis in range(len(shape) - 1):
         ends = np.moveaxis(marked, axis, 0)
         if len(ends):
@@ -172,6 +195,7 @@ _SHAPED: Final[dict[Distribution, Callable[[np.random.Generator, tuple[int, ...]
     Distribution.SHIFTED: lambda rng, shape: rng.standard_normal(shape) + 4.0,
     Distribution.HEAVY_TAILED: lambda rng, shape: rng.standard_t(3.0, shape),
     Distribution.IMPULSES: _impulses,
+    Distribution.PEAKS: _peaks,
     Distribution.CONSTANT: _constant,
     Distribution.TIES: lambda rng, shape: rng.integers(-2, 3, shape).astype(np.float64),
 }
@@ -180,6 +204,7 @@ _SHAPED: Final[dict[Distribution, Callable[[np.random.Generator, tuple[int, ...]
 _SCALES: Final = {
     Distribution.TRIPLED: 3.0,
     Distribution.SMALL: 0.01,
+    Distribution.EXTREME: 1e12,
     Distribution.LARGE: 1e4,
     Distribution.WIDE: 100.0,
 }

@@ -70,6 +70,23 @@ class Evidence(Value):
     """Why it matters, in plain words."""
 
 
+class Stage(StrEnum):
+    """What a verification spends its time on."""
+
+    GUARD = "guard"
+    """Static rules."""
+    BUILD = "build"
+    """Compilers, or the cache of builds."""
+    START_UP = "start_up"
+    """Waiting for the processes of reference and candidate, and for the candidate's kernels to be made runnable."""
+    REFERENCE = "oracle"
+    """Drawing inputs and running the reference, four times for each draw."""
+    CANDIDATE = "candidate"
+    """Calls of the candidate."""
+    JUDGEMENT = "judge"
+    """Comparing outputs, and the controls."""
+
+
 class Environment(Value):
     """What a verdict was made with. A replay under another one may differ, and then says in what."""
 
@@ -110,8 +127,8 @@ class Verdict(Value):
     """Guard findings."""
     diagnostics: tuple[Diagnostic, ...] = ()
     """What the device saw."""
-    seconds: dict[str, float] = {}
-    """Wall seconds by stage: `build`, `oracle`, `candidate`, `judge`."""
+    seconds: dict[Stage, float] = {}
+    """Wall seconds by stage."""
     isolation: str = "process"
     """How untrusted code was held during this verdict."""
     limits: Limits | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import NoReturn
@@ -18,6 +17,7 @@ from sandbox.values import Build, BuildError, Candidate, Device, DeviceKind, Dia
 from tasks.errors import UserError
 from tasks.values import Construction, Direction, Purpose, Task, Visibility, Workload
 from verifier import checks
+from verifier.clock import Clock, ClockedReference
 from verifier.controls import ControlLedger
 from verifier.draws import Draw, prepare
 from verifier.environment import present_environment
@@ -28,7 +28,7 @@ from verifier.seeds import derive
 from verifier.shapes import generated_workloads
 from verifier.tensors import same_bits
 from verifier.tolerance import Unsuitable
-from verifier.values import Check, Evidence, EvidenceTier, Status, Verdict
+from verifier.values import Check, Evidence, EvidenceTier, Stage, Status, Verdict
 
 OnCheck = Callable[[Check], None]
 
@@ -88,7 +88,8 @@ class Verification:
         self._checks: list[Check] = []
         self._evidence: tuple[Evidence, ...] = ()
         self._diagnostics: tuple[Diagnostic, ...] = ()
-        self._seconds: dict[str, float] = {}
+        self._clock = Clock()
+        self._called = False
         self._isolation = "none: nothing was run"
         self._toolchain = ""
         self._constructions: dict[str, Construction] = {}
@@ -125,11 +126,11 @@ class Verification:
             isolation=self._isolation,
             limits=self._limits or SandboxSettings.load().limits,
             environment=present_environment().model_copy(update={"toolchain": self._toolchain}),
-            seconds={stage: round(seconds, 4) for stage, seconds in self._seconds.items()},
+            seconds=self._clock.seconds,
         )
 
     def _inspect(self) -> None:
-        with self._timed("guard"):
+        with self._clock.timed(Stage.GUARD):
             self._evidence = inspect(self._candidate)
         hard = next((found for found in self._evidence if found.tier is EvidenceTier.HARD), None)
         if hard is not None:
@@ -142,7 +143,7 @@ class Verification:
 
     def _build(self) -> Build:
         try:
-            with self._timed("build"):
+            with self._clock.timed(Stage.BUILD):
                 build = self._laboratory.build(self._candidate, self._device)
         except BuildError as error:
             self._reject(Check(name="build", passed=False, status=Status.COMPILE_ERROR, detail=error.summary))
@@ -156,12 +157,12 @@ class Verification:
         kernels = frozenset((*(kernel.kernel for kernel in build.kernels), *build.jit)) if told else None
         with self._laboratory.candidate(build, self._device, self._limits) as candidate:
             self._isolation = candidate.isolation
-            bench = _Bench(reference, candidate, kernels)
+            bench = _Bench(ClockedReference(reference, self._clock), candidate, kernels)
             for workload, distributions in plan(self._task):
                 self._judge_workload(bench, workload, distributions)
             for workload, distributions in zip(generated_workloads(self._task, self._seed), cycle(ROTATION)):
                 self._judge_workload(bench, workload, distributions, generated=True)
-        with self._timed("judge"):
+        with self._clock.timed(Stage.JUDGEMENT):
             detail = self._controls.settle(self._task.slug)
         self._record(Check(name="controls", passed=True, detail=detail))
 
@@ -171,12 +172,12 @@ class Verification:
         """Judge every kind of input at one workload; the reference may refuse generated sizes, not the task's own."""
         first: tuple[Draw, Execution] | None = None
         for distribution in distributions:
-            with self._timed("oracle"):
+            with self._clock.timed(Stage.REFERENCE):
                 draw = self._drawn(bench.reference, workload, distribution, generated=generated)
             if isinstance(draw, Unsuitable):
                 self._leave_out(workload, distribution, draw.reason)
                 continue
-            with self._timed("judge"):
+            with self._clock.timed(Stage.JUDGEMENT):
                 self._controls.observe(draw.arguments, draw.native, draw.lower, draw.expectations)
             execution = self._judge_draw(bench, draw, natural=first is None)
             first = first or (draw, execution)
@@ -210,7 +211,7 @@ class Verification:
         """Call the candidate once; the first call of a workload runs warps in their natural order and is counted."""
         schedule = None if natural else self._schedule(draw, "first")
         execution = self._call(bench, draw, schedule, counters=natural)
-        with self._timed("judge"):
+        with self._clock.timed(Stage.JUDGEMENT):
             found = _until_failed(checks.judge(draw, execution, bench.kernels))
         last = found[-1]
         if last.passed:
@@ -234,7 +235,7 @@ class Verification:
         Float atomics in another order round differently and may; a result that leaves the tolerance may not.
         """
         again = self._call(bench, draw, self._schedule(draw, "again"))
-        with self._timed("judge"):
+        with self._clock.timed(Stage.JUDGEMENT):
             answer = checks.answer(draw, again)
         if answer.status is Status.WRONG_VALUES:
             detail = "right at the first call, wrong when repeated in another order: " + answer.detail
@@ -247,13 +248,19 @@ class Verification:
         self._record(checks.check(draw, "determinism", None, detail, again.outputs))
 
     def _call(self, bench: _Bench, draw: Draw, schedule: int | None, *, counters: bool = False) -> Execution:
-        with self._timed("candidate"):
-            return bench.candidate.call(
+        with self._clock.timed(Stage.CANDIDATE):
+            start = time.perf_counter()
+            execution = bench.candidate.call(
                 draw.arguments,
                 counters=counters,
                 schedule_seed=schedule,
                 construction=self._construction(bench, draw.workload),
             )
+            wall = time.perf_counter() - start
+        if not self._called and execution.seconds:
+            self._clock.move(Stage.CANDIDATE, Stage.START_UP, wall - execution.seconds)
+        self._called = True
+        return execution
 
     def _construction(self, bench: _Bench, workload: Workload) -> Construction | None:
         """Return how a `ModelNew` is made at a workload; None for candidates that are functions."""
@@ -282,14 +289,6 @@ class Verification:
     def _reject(self, check: Check) -> NoReturn:
         self._record(check)
         raise _RejectedError(check.status or Status.INFRA_ERROR)
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 def plan(task: Task) -> tuple[tuple[Workload, tuple[Distribution, ...]], ...]:
