@@ -33,6 +33,7 @@ class LaunchTags:
 
     address: int
     span: int
+    shift: int
     base: int
     later: int
     limit: int
@@ -44,7 +45,7 @@ class LaunchTags:
 
     def fill(self, worker: state.Worker) -> None:
         """Tell a worker where they are."""
-        worker.tags, worker.arena_span = self.address, self.span
+        worker.tags, worker.arena_span, worker.tag_shift = self.address, self.span, self.shift
         worker.pages, worker.page_count = self.pages.ctypes.data, self.page_count.ctypes.data
         worker.last_stamp = self.last.ctypes.data
         worker.published, worker.owners = self.published.ctypes.data, self.owners.ctypes.data
@@ -85,6 +86,7 @@ class WriteTags:
                 yield LaunchTags(
                     ctypes.addressof(ctypes.c_char.from_buffer(self._memory)),
                     span,
+                    shift,
                     self._next,
                     later,
                     later + _PUBLICATIONS - 1,

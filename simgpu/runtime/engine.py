@@ -129,6 +129,8 @@ def load_runtime() -> MachineCode:
             "barriers",
             "shared_shadow",
             "copies",
+            "stamps",
+            "written_pages",
             "global_shadow",
             "unwritten",
             "access",

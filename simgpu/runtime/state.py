@@ -147,6 +147,7 @@ class Worker(ctypes.Structure):
         ("stamp_base", ctypes.c_int32),
         ("stamp_later", ctypes.c_int32),
         ("stamp_limit", ctypes.c_int32),
+        ("tag_shift", ctypes.c_int32),
         ("stamp", ctypes.c_int32),
         ("stamp_used", ctypes.c_int32),
         ("seen", ctypes.c_int32),

@@ -1,5 +1,6 @@
 ; Reads of global and local memory that nothing has written, told by the pattern that fills it at first. Host code writes
-; to global memory unseen, so content is all there is to go by; a whole word of the pattern in honest data is unlikely.
+; to global memory unseen, so content is all there is to go by, and the tags of this launch's own stores; a whole word of
+; the pattern in data that the host wrote is unlikely.
 ; Called when the loaded values look like it; looks at whole aligned words. `space`: 0 global, 2 local, 3 generic.
 define void @sgpu_unwritten(ptr %w, i32 %site, <32 x i64> %a, i32 %mask, i32 %size, i32 %space) cold {
 entry:
@@ -44,6 +45,9 @@ same:
   %at1 = add i64 %at, 4
   br label %words
 found:
+  %ours = call i1 @stored_in_launch(ptr %w, i64 %host)
+  br i1 %ours, label %next, label %guilty
+guilty:
   %islocal2 = icmp eq i32 %space, 2
   %islocal3 = icmp eq i64 %top, $local_window
   %islocal = or i1 %islocal2, %islocal3
@@ -54,6 +58,29 @@ next:
   br label %loop
 done:
   ret void
+}
+
+; Whether a block of this launch has stored to a place of global memory, by its tag: the pattern is then what it stored.
+define internal i1 @stored_in_launch(ptr %w, i64 %host) {
+entry:
+  %arena = call i64 @wide_field(ptr %w, i64 $w_arena)
+  %span = call i64 @wide_field(ptr %w, i64 $w_arena_span)
+  %off = sub i64 %host, %arena
+  %inside = icmp ult i64 %off, %span
+  br i1 %inside, label %look, label %no
+look:
+  %shift = call i32 @field(ptr %w, i64 $w_tag_shift)
+  %shift64 = zext i32 %shift to i64
+  %granule = lshr i64 %off, %shift64
+  %tags = call i64 @wide_field(ptr %w, i64 $w_tags)
+  %p_tags = inttoptr i64 %tags to ptr
+  %p = getelementptr i32, ptr %p_tags, i64 %granule
+  %tag = load i32, ptr %p
+  %base = call i32 @field(ptr %w, i64 $w_stamp_base)
+  %stored = icmp uge i32 %tag, %base
+  ret i1 %stored
+no:
+  ret i1 false
 }
 
 ; Fill a block's local memory with the pattern, if its reads are watched.

@@ -224,6 +224,10 @@ KERNEL(halves_in_columns) {
 KERNEL(rewritten_by_its_block) {
   for (int k = 0; k < 4; k++) { data[I] = data[I] + k; __threadfence(); data[I ^ 1] += 1; __syncthreads(); }
 }
+KERNEL(stores_the_pattern_itself) {
+  data[2048 + I] = 0xFFCB7FD5;
+  if (data[2048 + I] != 0xFFCB7FD5) data[3500] = 1;
+}
 KERNEL(volatile_among_themselves) {
   volatile int* place = data;
   if (T == 0) { place[B] = B + 1; place[8 + B] = place[(B + 1) % 8] + place[(B + 7) % 8]; }
@@ -249,7 +253,8 @@ def run(card, module, kernel, *extra, **options):
 def test_a_planted_race_is_found_at_its_line(card, compile_cuda, kernel):
     module = compile_cuda(SOURCE)
     lines = {number for number, text in enumerate(SOURCE.splitlines(), 1) if text.endswith(f"// {kernel}")}
-    report = run(card, module, kernel, np.int32(1))
+    # One host thread: blocks in order, so that the write always comes first.
+    report = run(card, module, kernel, np.int32(1), threads=1)
     found = report.diagnostics[0]
     assert found.kind is DiagnosticKind.DATA_RACE_GLOBAL, report.diagnostics
     assert found.line in lines
