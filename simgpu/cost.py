@@ -36,7 +36,7 @@ from simgpu.occupancy import occupancy
 from simgpu.report import Counters, Dim3, Limiter, ModelledLaunch, TimeBreakdown
 from simgpu.specs import SECTOR_BYTES, WARP_SIZE, DeviceSpec
 
-COST_MODEL_VERSION = "2"
+COST_MODEL_VERSION = "3"
 """Raised with every change that can change a modelled time; part of a modelled device's fingerprint."""
 
 DRAM_CEILING = 0.92
@@ -184,6 +184,7 @@ def _tensor_clocks(spec: DeviceSpec, counters: Counters) -> float:
         "tensor_fp16": spec.tensor_fp16_tflops,
         "tensor_tf32": spec.tensor_tf32_tflops,
         "tensor_int8": 2 * spec.tensor_fp16_tflops,
+        "tensor_fp8": 2 * spec.tensor_fp16_tflops,
         "tensor_fp64": spec.tensor_fp64_tflops,
     }
     clocks = 0.0

@@ -28,7 +28,11 @@ _OTHER = frozenset(
 )
 _ARITHMETIC = frozenset({"add", "sub", "mul", "div", "fma", "mad"})
 _SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
-_TENSOR_KINDS = {"tf32": "tf32", "bf16": "fp16", "s8": "int8", "u8": "int8", "f16": "fp16"}
+_TENSOR_KINDS = {
+    "f64": "fp64", "tf32": "tf32", "bf16": "fp16", "s8": "int8", "u8": "int8", "s4": "int8", "u4": "int8", "b1": "int8",
+    "e4m3": "fp8", "e5m2": "fp8", "f16": "fp16",
+}  # fmt: skip
+"""By the types in an opcode, the narrowest that names the product first."""
 _FLOAT_CLASSES = {"f16": "fp16", "f16x2": "fp16", "bf16": "fp16", "bf16x2": "fp16", "f32": "fp32", "f64": "fp64"}
 
 
@@ -211,10 +215,19 @@ def is_product(instruction: Instruction) -> bool:
 
 
 def _tensor_operations(instruction: Instruction) -> dict[str, int]:
-    """Count a tensor-core product's operations, a multiply-add as two, shared among the 32 lanes."""
-    shape = next(found for name in instruction.modifiers if (found := _SHAPE.fullmatch(name)))
-    kind = next((name for name in _TENSOR_KINDS if name in instruction.modifiers), "f16")
-    return {f"tensor_{_TENSOR_KINDS[kind]}": 2 * prod(int(number) for number in shape.groups()) // WARP_SIZE}
+    """Count a tensor-core product's operations, a multiply-add as two, shared among the 32 lanes.
+
+    Half of what a sparse product's shape says is left out by the hardware. Volta's shape is one of four.
+    """
+    names = instruction.modifiers
+    shape = next(found for name in names if (found := _SHAPE.fullmatch(name)))
+    kind = next((name for name in _TENSOR_KINDS if name in names), "f16")
+    operations = 2 * prod(int(number) for number in shape.groups())
+    if names[0].startswith("sp"):
+        operations //= 2
+    elif "m8n8k4" in names and kind == "f16" and "f64" not in names:
+        operations *= 4
+    return {f"tensor_{_TENSOR_KINDS[kind]}": operations // WARP_SIZE}
 
 
 def instruction_class(instruction: Instruction) -> str:

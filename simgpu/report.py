@@ -70,7 +70,7 @@ class Counters:
     thread_instructions: int = 0
     thread_flops: dict[str, int] = field(default_factory=dict)
     """Floating-point operations by type (fp16, fp32, fp64; fused multiply-add counts two), `special`, and on
-    tensor cores `tensor_fp16`, `tensor_tf32`, `tensor_int8`."""
+    tensor cores `tensor_fp16`, `tensor_tf32`, `tensor_fp64`, `tensor_int8` (4- and 1-bit ones too), `tensor_fp8`."""
     global_load_requests: int = 0
     global_load_sectors: int = 0
     global_load_bytes: int = 0

@@ -52,6 +52,7 @@ class WorkerMemory:
         self._shadow = np.zeros((2, cells + SHADOW_SLACK), np.uint16)
         own.shadow_writers, own.shadow_readers = self._shadow[0].ctypes.data, self._shadow[1].ctypes.data
         own.shadow_cells, own.shadow_shift = cells, program.shared_shift
+        own.reserved, own.reserved_bytes = program.reserved_shared
         watched = program.copies and program.variant.checks
         self._copies = np.zeros(warps * state.COPY_RING_BYTES if watched else 0, np.uint8)
         own.copies = self._copies.ctypes.data if watched else 0

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from simgpu.analysis.spinning import polls, spinning_loops
 from simgpu.errors import PtxSyntaxError, UnsupportedError
-from simgpu.ptx.syntax import Function, Instruction, Label, Register, Symbol
+from simgpu.ptx.syntax import Function, Immediate, Instruction, Label, Register, Symbol
 
 _RETURNS = {"ret", "exit"}
 _BARRIERS = {"bar", "barrier", "call"}
+_ALL_LANES = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def build_graph(function: Function) -> Graph:
     tested = ((index, register.index) for index in order if (register := _tested(blocks[index].terminator)))
     spins = spinning_loops(blocks, order, tested)
     barriers = {
-        index for index in order if spins and blocks[index].instructions[:1] and waits(blocks[index].instructions[0])
+        index for index in order if spins and blocks[index].instructions[:1] and gathers(blocks[index].instructions[0])
     }
     aside = _aside(blocks, order)
     return Graph(tuple(blocks), tuple(order), position, exit_block, aside, spins, frozenset(barriers))
@@ -137,6 +138,14 @@ def build_graph(function: Function) -> Graph:
 def waits(instruction: Instruction) -> bool:
     """Whether an instruction is a barrier of the block's warps."""
     return instruction.base in {"bar", "barrier"} and "warp" not in instruction.modifiers
+
+
+def gathers(instruction: Instruction) -> bool:
+    """Whether all lanes of a warp meet at an instruction: at a barrier of the block, or of the whole warp."""
+    if instruction.base == "bar" and "warp" in instruction.modifiers:
+        members = instruction.operands[0]
+        return isinstance(members, Immediate) and members.value & _ALL_LANES == _ALL_LANES
+    return waits(instruction)
 
 
 def _tested(end: Terminator) -> Register | None:
@@ -193,7 +202,7 @@ class _Builder:
                 self._starts[item.name] = len(pieces) - 1
                 closed = False
                 continue
-            if closed or (apart and pieces[-1] and waits(item)):
+            if closed or (apart and pieces[-1] and gathers(item)):
                 pieces.append([])
             pieces[-1].append(item)
             closed = _ends_block(item)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from simgpu.analysis.copies import copying_loads
 from simgpu.analysis.shapes import Shape, add, known
 from simgpu.analysis.uniformity import Uniformity
-from simgpu.codegen.program import Program
+from simgpu.codegen.program import RESERVED_SHARED, Program
 from simgpu.codegen.values import ELEMENT_BITS, WARP, Emitter, Value, constant, pattern
 from simgpu.errors import UnsupportedError
 from simgpu.ptx.declarations import float_bits
@@ -385,6 +385,8 @@ class Context:
             return _CONSTANT_SPECIALS[name]
         if name in _FIELD_SPECIALS:
             return self.field(_FIELD_SPECIALS[name], "i32")
+        if f"%{name}" == RESERVED_SHARED:
+            return constant("i32", self.program.shared[RESERVED_SHARED])
         if name in _CLOCKS:
             return self._clock(name)
         raise UnsupportedError(f"special register %{name}")

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 from simgpu.analysis.widths import global_shift, memory_accesses, shared_shift
 from simgpu.codegen.callgraph import function_addresses, reachable, recursive, taken_addresses
-from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Symbol, Variable
+from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Special, Symbol, Variable
 from simgpu.report import Dim3
 
 _SHARED_ALIGN = 16
+RESERVED_SHARED = "%reserved_smem_offset_1"
+"""Stands for the shared memory that the system keeps for cooperative groups of several warps."""
+_RESERVED_BYTES = 512
 _MOST_INLINE = 48
 """Checked accesses of a kernel that are generated in place."""
 _RECURSION = 100
@@ -88,6 +91,12 @@ class Program:
     sites: list[Site] = field(default_factory=list)
     counted: list[CountedBlock] = field(default_factory=list)
 
+    @property
+    def reserved_shared(self) -> tuple[int, int]:
+        """Where the system's shared memory begins, and its bytes: none unless the kernel asks for it."""
+        place = self.shared.get(RESERVED_SHARED)
+        return (0, 0) if place is None else (place, _RESERVED_BYTES)
+
     def site(self, instruction: Instruction, size: int = 0, space: Space = Space.GENERIC) -> int:
         """Give a place that can fault its number."""
         self.sites.append(Site(instruction, size, space))
@@ -107,7 +116,7 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
     names = set(_symbols(program.functions))
     pools = [*syntax.variables, *(variable for function in program.functions for variable in function.variables)]
     shared = [variable for variable in pools if variable.space is Space.SHARED and variable.name in names]
-    program.static_shared = _place_shared(program, shared)
+    program.static_shared = _place_shared(program, shared, reserved=RESERVED_SHARED in names)
     program.shared_shift = shared_shift(program.functions)
     program.global_shift = global_shift(program.functions)
     for variable in syntax.variables:
@@ -139,12 +148,15 @@ def _place_local(program: Program) -> None:
     program.local_bytes += _RECURSION * sum(program.frames.values())
 
 
-def _place_shared(program: Program, variables: list[Variable]) -> int:
+def _place_shared(program: Program, variables: list[Variable], *, reserved: bool) -> int:
     end = 0
     for variable in variables:
         if variable.size is not None:
             program.shared[variable.name] = _aligned(end, variable.align)
             end = program.shared[variable.name] + variable.size
+    if reserved:
+        program.shared[RESERVED_SHARED] = _aligned(end, _SHARED_ALIGN)
+        end = program.shared[RESERVED_SHARED] + _RESERVED_BYTES
     dynamic = _aligned(end, _SHARED_ALIGN)
     unsized = [variable for variable in variables if variable.size is None]
     for variable in unsized:
@@ -159,6 +171,7 @@ def _aligned(offset: int, align: int) -> int:
 
 
 def _symbols(functions: tuple[Function, ...]) -> list[str]:
+    """List the names of variables and special registers that functions use."""
     names = []
     for function in functions:
         for item in function.body or ():
@@ -168,4 +181,6 @@ def _symbols(functions: tuple[Function, ...]) -> list[str]:
                 target = operand.base if isinstance(operand, Address) else operand
                 if isinstance(target, Symbol):
                     names.append(target.name)
+                elif isinstance(target, Special):
+                    names.append(f"%{target.name}")
     return names

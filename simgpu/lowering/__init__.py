@@ -25,6 +25,8 @@ from simgpu.lowering import (
     mbarrier,
     memory,
     moves,
+    quads,
+    sparse,
     transcendental,
     video,
     warp,
@@ -77,6 +79,8 @@ def find(instruction: Instruction) -> Lowering:
         chosen = carry.TABLE.get(base)
     elif base == "cp" and "mbarrier" in types:
         chosen = mbarrier.arrive_after_copies
+    elif base == "mma":
+        chosen = _product(types)
     elif chosen is None and types:
         last = types[-1]
         if last in _HALF_TYPES or (last == "f32" and _HALF_TYPES & set(types)):
@@ -88,3 +92,12 @@ def find(instruction: Instruction) -> Lowering:
     if chosen is None:
         raise UnsupportedError(f"{instruction.opcode} (PTX line {instruction.line})")
     return chosen
+
+
+def _product(types: tuple[str, ...]) -> Lowering:
+    """Return the lowering of an `mma`: with a sparse A, in four parts as on Volta, or of the whole warp."""
+    if types[0].startswith("sp"):
+        return sparse.multiply_sparse
+    if "m8n8k4" in types and "f64" not in types:
+        return quads.multiply_quads
+    return matrix.TABLE["mma"]

@@ -121,8 +121,8 @@ def _generate(c: Context, product: Product) -> str:
         left, right = product.halves * product.groups, product.groups
         names = [f"%x{place}" for place in range(left + right + product.sums(product.added))]
         registers = [Value(name, product.register, WARP) for name in names]
-        a = [_elements(c, one, product.left) for one in registers[:left]]
-        b = [_elements(c, one, product.right) for one in registers[left : left + right]]
+        a = [elements(c, one, product.left) for one in registers[:left]]
+        b = [elements(c, one, product.right) for one in registers[left : left + right]]
         results = _finish(c, product, a, b, registers[left + right :])
         kind = "{ " + ", ".join([f"<32 x {product.register}>"] * len(results)) + " }"
         whole = "poison"
@@ -136,7 +136,7 @@ def _generate(c: Context, product: Product) -> str:
         c.e = outer
 
 
-def _elements(c: Context, register: Value, kind: str) -> list[Value]:
+def elements(c: Context, register: Value, kind: str) -> list[Value]:
     """Return a register's elements as vectors over lanes, ready to compute on; bits stay together."""
     if kind == "f64":
         return [c.e.cast("bitcast", register, "double")]
@@ -198,7 +198,7 @@ def _finish(
         name = "sadd.sat" if product.saturate else "add"
         return [join(name, total, more) for total, more in zip(totals, added, strict=True)]
     if product.added == "f16":
-        addends = [half for register in added for half in _elements(c, register, "f16")]
+        addends = [half for register in added for half in elements(c, register, "f16")]
     else:
         addends = [c.e.cast("bitcast", register, "float") for register in added]
     sums = [c.e.binary("fadd", total, more) for total, more in zip(totals, addends, strict=True)]
@@ -209,10 +209,12 @@ def _finish(
     return [c.e.binary("or", halves[place], c.e.number("shl", halves[place + 1], 16)) for place in pairs]
 
 
-def _product(c: Context, i: Instruction) -> None:
+def read_product(c: Context, i: Instruction, forms: dict[str, dict[int, tuple[int, ...]]]) -> Product:
+    """Read the modifiers of a product of rows by columns; `forms` has the depths by A's type and the rows."""
     modifiers = Modifiers(i)
     modifiers.take("sync")
     modifiers.take("aligned")
+    modifiers.take("sp", "sp::ordered_metadata")
     saturate = modifiers.has("satfinite")
     modifiers.take("rn")
     modifiers.drop("kind::")
@@ -223,11 +225,16 @@ def _product(c: Context, i: Instruction) -> None:
     result, left, right, added = modifiers.rest(4)
     rows, columns, depth = (int(number) for number in form.groups())
     product = Product(rows, depth, left, right, added, result, saturate, logic)
-    depths = _FORMS.get(left.replace("u", "s"), {}).get(rows, ())
+    depths = forms.get(left.replace("u", "s"), {}).get(rows, ())
     if columns != 8 or None in layout or depth not in depths or not combines(product):  # noqa: PLR2004 - all but one
         raise c.unsupported(i)
+    return product
+
+
+def _product(c: Context, i: Instruction) -> None:
+    product = read_product(c, i, _FORMS)
     fragments = [registers(c, i, operand, product.register) for operand in i.operands[1:4]]
-    expected = (product.halves * product.groups, product.groups, product.sums(added))
+    expected = (product.halves * product.groups, product.groups, product.sums(product.added))
     if tuple(map(len, fragments)) != expected:
         raise c.unsupported(i, "fragments of another size")
     write_registers(c, i, i.operands[0], multiply(c, product, *fragments))

@@ -128,6 +128,7 @@ def load_runtime() -> MachineCode:
             "waiting",
             "barriers",
             "shared_shadow",
+            "reserved",
             "copies",
             "stamps",
             "written_pages",

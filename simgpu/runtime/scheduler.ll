@@ -129,6 +129,7 @@ define internal void @begin_block(ptr %w) {
 entry:
   call void @begin_block_copies(ptr %w)
   call void @begin_block_shadow(ptr %w)
+  call void @begin_block_reserved(ptr %w)
   call void @begin_block_local(ptr %w)
   %bars = getelementptr i8, ptr %w, i64 $w_barrier
   %bar_bytes = mul i64 $barriers, $barrier_bytes

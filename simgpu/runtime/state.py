@@ -153,6 +153,8 @@ class Worker(ctypes.Structure):
         ("seen", ctypes.c_int32),
         ("block_number", ctypes.c_int32),
         ("fault_other_published", ctypes.c_int32),
+        ("reserved", ctypes.c_uint64),
+        ("reserved_bytes", ctypes.c_uint64),
         ("warp", Warp * MAX_WARPS),
         ("barrier", Barrier * BARRIERS),
     ]
