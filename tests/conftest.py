@@ -8,6 +8,7 @@ import pytest
 # Long lists of kernels and programs that all try the same machinery: `make test-corpus`, which CI runs too.
 CORPORA = (
     "agent/offline/test_agent_offline_kernels.py",
+    "exploits/test_exploits_families.py",
     "sandbox/test_sandbox_hostile.py",
     "sandbox/test_sandbox_modelnew.py",
     "sandbox/test_sandbox_stress.py",

@@ -12,7 +12,7 @@ class SlowToStart:
     def __init__(self):
         self.asked = 0
 
-    def run(self, workload, tensors, precision, output_gradients=()):
+    def run(self, *_):
         self.asked += 1
         if self.asked == 1:
             time.sleep(0.06)
