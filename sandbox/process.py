@@ -176,15 +176,18 @@ class HeldProcess:
             A limit is broken; the tree was ended.
         """
         deadline = time.monotonic() + seconds
-        while True:
-            try:
-                code = self._process.wait(_TICK_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.check(deadline)
-            else:
-                self._expect_memory()
-                self._expect_held()
-                return Finished(code=code if code >= 0 else 128 - code, output=self.output)
+        process = os.pidfd_open(self._process.pid)
+        try:
+            with selectors.PollSelector() as selector:
+                selector.register(process, selectors.EVENT_READ)
+                while not selector.select(_TICK_SECONDS):
+                    self.check(deadline)
+        finally:
+            os.close(process)
+        code = self._process.wait()
+        self._expect_memory()
+        self._expect_held()
+        return Finished(code=code if code >= 0 else 128 - code, output=self.output)
 
     def end_of(self) -> str:
         """Describe how a process that is gone, or about to go, ended.
