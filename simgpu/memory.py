@@ -109,6 +109,20 @@ class DeviceMemory:
         _poison(address, min(nbytes, _POISON_LIMIT))
         return address
 
+    def revive(self, nbytes: int, label: str = "") -> int | None:
+        """Reserve the memory of the newest freed allocation of just this size, as an allocator with a cache does.
+
+        Returns its address, None where there is no such allocation or no capacity for it.
+        """
+        room = _footprint(nbytes)
+        for place, allocation in reversed(list(enumerate(self._allocations))):
+            if allocation.freed and allocation.size == nbytes and self._used + room <= self.capacity:
+                self._allocations[place] = Allocation(allocation.address, nbytes, label)
+                self._used += room
+                _poison(allocation.address, min(nbytes, _POISON_LIMIT))
+                return allocation.address
+        return None
+
     def _extend(self, room: int) -> int:
         address = self._top
         self._top += room

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import zip_longest
 
 from tasks.values import Value
 from verifier.values import Check, Environment, Verdict
 
-_COMPARED = ("status", "task_hash", "candidate_hash", "device", "seed", "evidence", "diagnostics")
+_COMPARED = ("status", "task_hash", "candidate_hash", "device", "seed", "evidence")
 """Fields that must be equal as a whole; seconds differ from run to run."""
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+"""Each process has its own addresses, so that of a faulty access is left out of the comparison."""
 _NONE = "none"
 
 
@@ -44,7 +47,7 @@ def compare_verdicts(recorded: Verdict, again: Verdict) -> Replay:
     """Return where a verdict differs from the earlier one, checks with their figures and outputs included."""
     return Replay(
         verdict=again,
-        differences=(*_fields(recorded, again), *_checks(recorded, again)),
+        differences=(*_fields(recorded, again), *_checks(recorded, again), *_diagnostics(recorded, again)),
         environment=tuple(_environment(recorded.environment, again.environment)),
     )
 
@@ -58,9 +61,22 @@ def _fields(recorded: Verdict, again: Verdict) -> Iterator[Difference]:
 
 def _checks(recorded: Verdict, again: Verdict) -> Iterator[Difference]:
     for before, after in zip_longest(recorded.checks, again.checks):
-        if before != after:
+        if _comparable(before) != _comparable(after):
             known = before or after
             yield Difference(where=_place(known), recorded=_shown(before, after), found=_shown(after, before))
+
+
+def _comparable(check: Check | None) -> Check | None:
+    return check and check.model_copy(update={"detail": _ADDRESS.sub("", check.detail)})
+
+
+def _diagnostics(recorded: Verdict, again: Verdict) -> Iterator[Difference]:
+    before, after = (
+        tuple(one.model_copy(update={"message": _ADDRESS.sub("", one.message)}) for one in verdict.diagnostics)
+        for verdict in (recorded, again)
+    )
+    if before != after:
+        yield Difference(where="diagnostics", recorded=str(before), found=str(after))
 
 
 def _place(check: Check) -> str:

@@ -32,15 +32,18 @@ class Card:
     def __init__(self, spec: DeviceSpec, memory_bytes: int) -> None:
         self.spec = spec
         self.memory = DeviceMemory(memory_bytes)
-        self._gap = _ALIGNMENT
 
     def allocate(self, nbytes: int, label: str) -> int:
         """Return the address of new memory; an empty tensor has one too."""
         return self.memory.allocate(max(nbytes, 1), label)
 
     def put(self, tensor: Tensor, label: str) -> int:
-        """Copy a tensor into new memory."""
-        address = self.allocate(len(tensor.data), label)
+        """Copy a tensor into memory: new, or that of a freed tensor of its size, at even chances.
+
+        So a result that was kept by its argument's address is asked for again with other values.
+        """
+        address = self.memory.revive(len(tensor.data), label) if tensor.data and secrets.randbelow(2) else None
+        address = address or self.allocate(len(tensor.data), label)
         if tensor.data:
             self.memory.view(address, len(tensor.data))[:] = tensor.data
         return address
@@ -74,14 +77,8 @@ class Card:
 
     @contextmanager
     def shifted(self) -> Iterator[None]:
-        """Leave a gap before what is allocated inside: as before the last call, or a random one, at even chances.
-
-        So an address says nothing about which call this is, and a result that is kept by its argument's address is
-        asked for again with other values.
-        """
-        if secrets.randbelow(2):
-            self._gap = _ALIGNMENT * (1 + secrets.randbelow(1024))
-        gap = self.memory.allocate(self._gap, "gap")
+        """Leave a random gap before what is allocated inside, so that no address says which call this is."""
+        gap = self.memory.allocate(_ALIGNMENT * (1 + secrets.randbelow(1024)), "gap")
         try:
             yield
         finally:

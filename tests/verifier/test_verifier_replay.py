@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sandbox.values import Diagnostic
 from verifier.environment import present_environment
 from verifier.fake import InMemoryLaboratory
 from verifier.replay import compare_verdicts
@@ -37,6 +38,16 @@ def test_a_field_that_differs_is_named(make_task, judge, field, value):
     first = judge(make_task(), laboratory())
     changed = first.model_copy(update={field: value})
     assert [difference.where for difference in compare_verdicts(first, changed).differences] == [field]
+
+
+def test_addresses_differ_from_process_to_process_but_nothing_else_of_a_fault_may(make_task, judge):
+    def faulty(address, thread):
+        seen = Diagnostic(kind="out_of_bounds", kernel="k", thread=thread, message=f"load at {address:#x}")
+        return judge(make_task(), laboratory()).model_copy(update={"diagnostics": (seen,)})
+
+    recorded = faulty(0x7F00, (3, 0, 0))
+    assert compare_verdicts(recorded, faulty(0x8F00, (3, 0, 0))).identical
+    assert not compare_verdicts(recorded, faulty(0x7F00, (4, 0, 0))).identical
 
 
 def test_a_missing_check_is_a_difference(make_task, judge):
