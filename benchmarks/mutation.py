@@ -2,9 +2,9 @@
 
 `python benchmarks/mutation.py --output build/mutation.jsonl [--sample 1100] [--jobs 2]`
 
-Every fault is built and judged as any candidate is: the real compilers, the sandbox, `verifier.verification`. Only the
-reference's answers are kept, since every fault of a task is judged on the same draws. KernelBench's rule then judges
-the same build in the candidate's process. The run appends one line per fault and goes on where it stopped.
+Every fault is judged as any candidate is, by `verifier.verification`, with the real compiler and the simulated card;
+`mutants/bench.py` says what is spared. KernelBench's rule then judges the same build in the same process. The run
+appends one line per fault and goes on where it stopped.
 """
 
 # ruff: noqa: E402 - the path must be right before the first import of ours
@@ -13,35 +13,33 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import NoReturn
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file lies a script called simgpu
 
+import torch
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.mutants.faults import Fault, device_faults, launch_faults
+from benchmarks.mutants.bench import Bench
+from benchmarks.mutants.faults import Fault, FaultClass, device_faults, launch_faults
 from benchmarks.mutants.kernelbench_rule import KernelBenchRule
 from benchmarks.mutants.report import Outcome, Record, read_records, report
 from benchmarks.mutants.subjects import Subject, library_subjects, offline_subjects, raw_subjects
-from sandbox.candidate import CandidateSession, open_candidate
 from sandbox.devices import parse_device
 from sandbox.toolchain import find_toolchain
-from sandbox.values import Build, BuildError, Candidate, Device, Language, Limits, ReferenceResult, SourceFile, Tensor
+from sandbox.values import Build, BuildError, Candidate, Language, Limits, SourceFile
 from tasks.loading import library_task
-from tasks.values import EagerOp, Precision, Task, Workload
-from verifier.laboratory import ReferenceRunner
 from verifier.sandboxed import SandboxLaboratory
 from verifier.values import Verdict
 from verifier.verification import Verification
@@ -49,8 +47,9 @@ from verifier.verification import Verification
 SEED = 20_261_125
 """Of every verdict and of the choice of faults; any other does as well."""
 DEVICE = "sim:h100"
-LIMITS = Limits(wall_seconds=8.0)
-"""Some faults never end."""
+CPU_SECONDS = 25
+"""For each mutant, since some never end. Processor time: a busy machine must not pass for a fault that was caught."""
+LIMITS = Limits(wall_seconds=120.0, cpu_seconds=CPU_SECONDS)
 CUDA_FAULTS = 4
 """At most so many for a kernel whose build needs nvcc, which takes five times as long as NVRTC."""
 
@@ -88,155 +87,147 @@ class Mutant:
         return number, text.splitlines()[number - 1].strip(), after.splitlines()[number - 1].strip()
 
 
-class KeptReference:
-    """A reference that remembers its answers; it starts the real one only for what it does not know."""
-
-    def __init__(self, real: ReferenceRunner, known: dict[str, ReferenceResult]) -> None:
-        self._real = real
-        self._known = known
-
-    def run(
-        self,
-        workload: Workload,
-        tensors: Mapping[str, Tensor],
-        precision: Precision,
-        output_gradients: Sequence[Tensor] = (),
-    ) -> ReferenceResult:
-        """Return what the reference answers."""
-        digest = hashlib.sha256(f"{workload.name} {workload.axes} {precision}".encode())
-        for tensor in (*tensors.values(), *output_gradients):
-            digest.update(f"{tensor.dtype}{tensor.shape}".encode())
-            digest.update(tensor.data)
-        key = digest.hexdigest()
-        if key not in self._known:
-            self._known[key] = self._real.run(workload, tensors, precision, output_gradients)
-        return self._known[key]
-
-    def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
-        """Ask the real one: nothing here is judged by time."""
-        return self._real.eager_ops(workload)
-
-
-class Bench:
-    """The laboratory of one task: the sandbox, with kept references, and KernelBench's rule after each verdict."""
-
-    def __init__(self, task: Task, inner: SandboxLaboratory) -> None:
-        self.task = task
-        self.rule = KernelBenchRule(task)
-        self._inner = inner
-        self._known: dict[str, ReferenceResult] = {}
-        self._rule_passed = threading.local()
-
-    def prepare(self, task: Task) -> None:
-        """Start nothing ahead: the answers of the reference are known after the first verdict."""
-
-    def build(self, candidate: Candidate, device: Device) -> Build:
-        """Build, or take the build from the cache."""
-        return self._inner.build(candidate, device)
-
-    @contextmanager
-    def candidate(self, build: Build, device: Device, limits: Limits | None) -> Iterator[CandidateSession]:
-        """Open the candidate for a verdict; when that stands, KernelBench's rule judges it too."""
-        with open_candidate(build, device, limits=limits) as session:
-            try:
-                yield session
-            finally:
-                self._rule_passed.value = self.rule.passes(session)
-
-    @contextmanager
-    def reference(self, task: Task, limits: Limits | None) -> Iterator[KeptReference]:
-        """Give the task's reference."""
-        with self._inner.reference(task, limits) as real:
-            yield KeptReference(real, self._known)
-
-    def judge(self, candidate: Candidate, device: Device) -> tuple[Verdict, bool]:
-        """Return the verdict, and whether KernelBench's rule lets the candidate pass."""
-        self._rule_passed.value = False
-        verification = Verification(self.task, candidate, device, seed=SEED, laboratory=self, limits=LIMITS)
-        return verification.verdict(), self._rule_passed.value
+Tell = Callable[[Record], None]
 
 
 class Runner:
-    """Judges mutants, one at a time in each thread."""
+    """Judges each mutant in a process of its own, forked when its task's reference has answered."""
 
-    def __init__(self, inner: SandboxLaboratory, output: Path) -> None:
+    def __init__(self, inner: SandboxLaboratory) -> None:
         self._inner = inner
         self._device = parse_device(DEVICE)
-        self._output = output
-        self._lock = threading.Lock()
         self._benches: dict[str, Bench] = {}
-        self._locks: dict[str, threading.Lock] = {}
+        self._rules: dict[str, KernelBenchRule] = {}
         self._originals: dict[str, str] = {}
-        """By the subject's name: the text of its PTX, without what the source's lines leave in it."""
+        """By the subject's name: its device code."""
 
-    def judge(self, mutant: Mutant) -> None:
-        """Build and judge one mutant, and write its line."""
-        start = time.monotonic()
-        number, before, after = mutant.lines()
-        record = Record(
-            identifier=mutant.identifier,
-            kernel=mutant.subject.name,
-            task=mutant.subject.task,
-            language=mutant.subject.candidate.language,
-            kind=mutant.fault.kind,
-            operator=mutant.fault.operator,
-            line=number,
-            before=before,
-            after=after,
-            outcome=Outcome.CAUGHT,
-        )
-        record = self._judged(mutant, record)
-        record = record.model_copy(update={"seconds": round(time.monotonic() - start, 2)})
-        with self._lock, self._output.open("a", encoding="utf-8") as file:
-            file.write(record.model_dump_json() + "\n")
-
-    def _judged(self, mutant: Mutant, record: Record) -> Record:
+    def start(self, mutant: Mutant) -> Forked:
+        """Start judging a mutant, after its kernel was found to be right."""
         bench = self._bench(mutant.subject)
-        original = self._original(mutant.subject, bench)
+        rule = self._rules[mutant.subject.task]
+        if mutant.subject.name not in self._originals:
+            self._approve(mutant.subject, bench, rule)
+        original = self._originals[mutant.subject.name]
+        return Forked(mutant, lambda tell: self._judge(mutant, bench, rule, original, tell))
+
+    def _bench(self, subject: Subject) -> Bench:
+        """Return the task's bench, its reference's answers known from one verdict through the sandbox."""
+        if subject.task not in self._benches:
+            bench = Bench(library_task(subject.task), self._inner)
+            bench.in_process = False
+            self._verdict(bench, subject.candidate)
+            bench.close()
+            bench.in_process = True
+            self._benches[subject.task] = bench
+            self._rules[subject.task] = KernelBenchRule(bench.task)
+        return self._benches[subject.task]
+
+    def _verdict(self, bench: Bench, candidate: Candidate) -> Verdict:
+        return Verification(bench.task, candidate, self._device, seed=SEED, laboratory=bench, limits=LIMITS).verdict()
+
+    def _approve(self, subject: Subject, bench: Bench, rule: KernelBenchRule) -> None:
+        """Keep a kernel's device code, if verdict and rule find it right, as they must."""
+        self._originals[subject.name] = device_code(bench.build(subject.candidate, self._device))
+        unchanged = Fault(FaultClass.CONSTANT, "none", "kernel.cu", 0, 0, "")
+        mutant = Mutant(subject, unchanged)
+        record = Forked(mutant, lambda tell: self._judge(mutant, bench, rule, "", tell)).result()
+        if record.outcome is not Outcome.SURVIVED or not record.kernelbench_passed:
+            raise SystemExit(f"{subject.name} is not right: {record}")
+
+    def _judge(self, mutant: Mutant, bench: Bench, rule: KernelBenchRule, original: str, tell: Tell) -> None:
+        """Judge in the forked process; what is known is told at once, since the rule's run may end the process."""
+        blank = blank_record(mutant)
         try:
             build = bench.build(mutant.candidate, self._device)
         except BuildError as error:
-            return record.model_copy(update={"outcome": Outcome.NOT_BUILT, "detail": error.summary[:200]})
+            tell(blank.model_copy(update={"outcome": Outcome.NOT_BUILT, "detail": error.summary[:200]}))
+            return
         text = device_code(build)
-        launch = mutant.fault.file == "launch.toml" or "<<<" in record.before
+        launch = mutant.fault.file == "launch.toml" or "<<<" in blank.before
         if text == original and not launch:
-            return record.model_copy(update={"outcome": Outcome.SAME_PTX})
-        verdict, passes = bench.judge(mutant.candidate, self._device)
-        last = verdict.checks[-1]
+            tell(blank.model_copy(update={"outcome": Outcome.SAME_PTX}))
+            return
+        verdict = self._verdict(bench, mutant.candidate)
         outcome = Outcome.CAUGHT
         if verdict.passed:
-            same = not launch and machine_code(text, build.arch) == machine_code(original, build.arch)
+            same = (
+                bool(original) and not launch and machine_code(text, build.arch) == machine_code(original, build.arch)
+            )
             outcome = Outcome.SAME_MACHINE_CODE if same else Outcome.SURVIVED
-        return record.model_copy(
-            update={
-                "outcome": outcome,
-                "status": verdict.status,
-                "check": last.name,
-                "workload": last.workload or "",
-                "detail": last.detail[:300],
-                "kernelbench_passed": passes,
-            }
-        )
+        last = verdict.checks[-1]
+        found = {"outcome": outcome, "status": verdict.status, "check": last.name, "workload": last.workload or ""}
+        record = blank.model_copy(update={**found, "detail": last.detail[:300]})
+        tell(record)
+        if bench.last is not None:
+            tell(record.model_copy(update={"kernelbench_passed": rule.passes(bench.last)}))
 
-    def _bench(self, subject: Subject) -> Bench:
-        with self._lock:
-            if subject.task not in self._benches:
-                self._benches[subject.task] = Bench(library_task(subject.task), self._inner)
-            return self._benches[subject.task]
 
-    def _original(self, subject: Subject, bench: Bench) -> str:
-        """Return the subject's device code, after a verdict that it is right, as it must be."""
-        with self._lock:
-            own = self._locks.setdefault(subject.name, threading.Lock())
-        with own:
-            if subject.name not in self._originals:
-                verdict, passes = bench.judge(subject.candidate, self._device)
-                if not (verdict.passed and passes):
-                    raise SystemExit(
-                        f"{subject.name} is not right: {verdict.status} {verdict.checks[-1].detail} {passes}"
-                    )
-                self._originals[subject.name] = device_code(bench.build(subject.candidate, self._device))
-            return self._originals[subject.name]
+class Forked:
+    """A mutant that is being judged in a forked process.
+
+    Parameters
+    ----------
+    mutant
+        Which one.
+    work
+        Called in the process; what it tells last is the result.
+    """
+
+    def __init__(self, mutant: Mutant, work: Callable[[Tell], None]) -> None:
+        self._mutant = mutant
+        self._end, theirs = os.pipe()
+        self.process = os.fork()
+        if self.process == 0:
+            os.close(self._end)
+            self._run(work, theirs)
+        os.close(theirs)
+
+    def _run(self, work: Callable[[Tell], None], end: int) -> NoReturn:
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # NVRTC's warnings
+        with os.fdopen(end, "w") as file:
+
+            def tell(record: Record) -> None:
+                file.write(record.model_dump_json() + "\n")
+                file.flush()
+
+            try:
+                work(tell)
+            finally:
+                file.flush()
+                os._exit(0)
+
+    def result(self) -> Record:
+        """Wait for the process and return what it told; one that died before its verdict was caught by that."""
+        with os.fdopen(self._end) as file:
+            told = file.read().splitlines()
+        _, status, used = os.wait4(self.process, 0)
+        if told:
+            record = Record.model_validate_json(told[-1])
+        elif os.WIFSIGNALED(status):
+            record = blank_record(self._mutant).model_copy(update={"status": "crashed"})
+        else:
+            raise SystemExit(f"{self._mutant.subject.name}: the judging process failed")
+        seconds = round(used.ru_utime + used.ru_stime, 2)
+        # A rule's run that brings the process down has caught the fault, as a card's error would.
+        return record.model_copy(update={"seconds": seconds, "kernelbench_passed": bool(record.kernelbench_passed)})
+
+
+def blank_record(mutant: Mutant) -> Record:
+    """Return a mutant's record before anything is known of it."""
+    number, before, after = mutant.lines()
+    return Record(
+        identifier=mutant.identifier,
+        kernel=mutant.subject.name,
+        task=mutant.subject.task,
+        language=mutant.subject.candidate.language,
+        kind=mutant.fault.kind,
+        operator=mutant.fault.operator,
+        line=number,
+        before=before,
+        after=after,
+        outcome=Outcome.CAUGHT,
+    )
 
 
 def device_code(build: Build) -> str:
@@ -313,15 +304,22 @@ def main() -> None:
 
 
 def run(subjects: Sequence[Subject], sample: int, jobs: int, output: Path) -> None:
-    """Judge the mutants that the output does not hold yet."""
+    """Judge the mutants that the output does not hold yet, `jobs` at a time."""
     done = {record.identifier for record in read_records(output)}
     left = [mutant for mutant in chosen(subjects, sample) if mutant.identifier not in done]
     columns = (TextColumn("faults"), MofNCompleteColumn(), TimeElapsedColumn())
-    with SandboxLaboratory() as inner, Progress(*columns) as progress, ThreadPoolExecutor(jobs) as pool:
+    torch.set_num_threads(1)  # threads do not survive a fork
+    with SandboxLaboratory() as inner, Progress(*columns) as progress, output.open("a", encoding="utf-8") as file:
         bar = progress.add_task("faults", total=len(left))
-        runner = Runner(inner, output)
-        for _ in pool.map(runner.judge, left):
-            progress.advance(bar)
+        runner = Runner(inner)
+        running: deque[Forked] = deque()
+        for mutant in (*left, *[None] * jobs):
+            while running and (mutant is None or len(running) >= jobs):
+                file.write(running.popleft().result().model_dump_json() + "\n")
+                file.flush()
+                progress.advance(bar)
+            if mutant is not None:
+                running.append(runner.start(mutant))
 
 
 if __name__ == "__main__":

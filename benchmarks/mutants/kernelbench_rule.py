@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import torch
 
-from sandbox.candidate import CandidateSession
 from sandbox.values import ExitState, Tensor
 from tasks.reference import Reference
 from tasks.values import Direction, DType, InputSpec, Precision, Purpose, Role, Task, Visibility, Workload
+from verifier.laboratory import CandidateRunner
 
 TRIALS: Final = 5
 TOLERANCE: Final = 1e-4
@@ -48,11 +48,11 @@ class KernelBenchRule:
         fresh = _fresh_parameters(task, workload)
         self._trials = [_trial(task, reference, workload, fresh) for _ in range(TRIALS)]
 
-    def passes(self, session: CandidateSession) -> bool:
+    def passes(self, session: CandidateRunner) -> bool:
         """Whether a candidate passes every trial; without memory checks, since a real card has none."""
         return all(self._agrees(session, trial) for trial in self._trials)
 
-    def _agrees(self, session: CandidateSession, trial: Trial) -> bool:
+    def _agrees(self, session: CandidateRunner, trial: Trial) -> bool:
         execution = session.call(trial.arguments, checks=False, return_arguments=False)
         if execution.state is not ExitState.OK or len(execution.outputs) != len(trial.expected):
             return False

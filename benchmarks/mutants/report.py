@@ -49,7 +49,7 @@ class Record(Value):
     kernelbench_passed: bool | None = None
     """Whether KernelBench's rule lets the fault pass."""
     seconds: float = 0.0
-    """Wall seconds: build, verdict, and KernelBench's rule."""
+    """Processor seconds of the judging process: build, verdict, and KernelBench's rule."""
 
 
 class Argument(Value):
@@ -111,7 +111,7 @@ def report(records: Sequence[Record]) -> str:
         "| --- | --- |",
         *(f"| {status} | {count} |" for status, count in _statuses(faults)),
         "",
-        f"Wall seconds per fault: median {_median(seconds):.1f}, sum {sum(seconds):.0f}.",
+        f"Processor seconds per fault: median {_median(seconds):.1f}, sum {sum(seconds):.0f}.",
         "",
         *_survivors("Survivors", [one for one in faults if one.outcome is Outcome.SURVIVED]),
         *_survivors("Set aside by argument", excused),
