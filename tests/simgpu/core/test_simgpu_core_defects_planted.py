@@ -40,6 +40,9 @@ KERNEL(null_pointer) {
   int* place = (int*)((size_t)data & (size_t)((long long)bug - 1));
   place[T] = 1; // null_pointer
 }
+KERNEL(freed_memory) {
+  data[T] += 1; // freed_memory
+}
 KERNEL(variable_overrun) {
   if (T < 64) table[T + bug] = T; // variable_overrun
 }
@@ -220,6 +223,7 @@ DEFECTS = {
     "vector_past_the_end": K.OUT_OF_BOUNDS,
     "far_address": K.OUT_OF_BOUNDS,
     "null_pointer": K.OUT_OF_BOUNDS,
+    "freed_memory": K.USE_AFTER_FREE,
     "variable_overrun": K.OUT_OF_BOUNDS,
     "atomic_past_the_end": K.OUT_OF_BOUNDS,
     "shared_overrun": K.OUT_OF_BOUNDS,
@@ -254,6 +258,8 @@ def run(card, compile_cuda, kernel, bug, **options):
     workspace = kernel.startswith(("unwritten_work", "unwritten_half"))
     data = card.memory.allocate((2 if workspace else 1) * 4 * WORDS, "data")
     card.memory.view(data, 4 * WORDS)[:] = np.arange(WORDS, dtype=np.int32).tobytes()
+    if kernel == "freed_memory" and bug:
+        card.memory.free(data)
     return card.run(
         compile_cuda(SOURCE), kernel, (1,), (THREADS,), data, np.int32(bug), instruction_budget=1_000_000, **options
     )
