@@ -7,11 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from inputs import FULL, TINY
 from triton_kernels import launches
 
 figures = {}
-for name, launch in launches(lambda tensor: tensor).items():
+for name, launch in launches(lambda tensor: tensor, TINY if "--tiny" in sys.argv else FULL).items():
     start = time.process_time()
-    launch()  # once: an interpreter has nothing to warm up, and takes its time
+    launch.run()  # once: an interpreter has nothing to warm up, and takes its time
     figures[name] = 1e3 * (time.process_time() - start)
 print(json.dumps(figures))

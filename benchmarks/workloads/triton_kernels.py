@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 import triton
 import triton.language as tl
+from inputs import Sizes, arrays
 
 
 @triton.jit
@@ -53,18 +55,29 @@ def _transpose(x, y, n, TILE: tl.constexpr):  # noqa: ANN001, ANN202 - as above
     tl.store(y + column[None, :] * n + row[:, None], tl.load(x + row[:, None] * n + column[None, :]))
 
 
-def launches(place: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, Callable[[], object]]:
-    """Return a launch of each kernel by name; `place` puts a tensor where the kernel finds it."""
-    torch.manual_seed(0)
-    a, b, c = (place(torch.rand(1 << 22)) for _ in range(3))
-    x, y = (place(torch.rand(256, 4096)) for _ in range(2))
-    left, right, product = (place(torch.rand(512, 512)) for _ in range(3))
-    total = place(torch.zeros(1))
-    n = 1 << 22
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One kernel with its arguments, and the tensor that it writes."""
+
+    run: Callable[[], object]
+    output: torch.Tensor
+
+
+def launches(place: Callable[[torch.Tensor], torch.Tensor], sizes: Sizes) -> dict[str, Launch]:
+    """Return a launch of each kernel by name; `place` puts a tensor where the kernel finds it.
+
+    `sgemm32` is the product in tiles of 32 by 32 by 32, which was tried first and is slower here.
+    """
+    at = {name: place(torch.from_numpy(array.copy())) for name, array in arrays(sizes).items()}
+    n, size, tiles = sizes.elements, sizes.product, sizes.side // 32
+    product = partial(_sgemm[(size // 64, size // 64)], at["l"], at["r"], at["p"], size, TILE=64, DEPTH=16)
+    small = partial(_sgemm[(size // 32, size // 32)], at["l"], at["r"], at["p"], size, TILE=32, DEPTH=32)
+    rows = partial(_softmax[(sizes.rows,)], at["x"], at["y"], sizes.columns, BLOCK=sizes.columns)
     return {
-        "vadd": partial(_vadd[(n // 1024,)], a, b, c, n, BLOCK=1024),
-        "softmax": partial(_softmax[(256,)], x, y, 4096, BLOCK=4096),
-        "sgemm": partial(_sgemm[(8, 8)], left, right, product, 512, TILE=64, DEPTH=16),
-        "reduce": partial(_reduce[(n // 1024,)], a, total, n, BLOCK=1024),
-        "transpose": partial(_transpose[(64, 64)], a, b, 2048, TILE=32),
+        "vadd": Launch(partial(_vadd[(n // 1024,)], at["a"], at["q"], at["c"], n, BLOCK=1024), at["c"]),
+        "softmax": Launch(rows, at["y"]),
+        "sgemm": Launch(product, at["p"]),
+        "reduce": Launch(partial(_reduce[(n // 1024,)], at["a"], at["t"], n, BLOCK=1024), at["t"]),
+        "transpose": Launch(partial(_transpose[(tiles, tiles)], at["a"], at["b"], sizes.side, TILE=32), at["b"]),
+        "sgemm32": Launch(small, at["p"]),
     }
