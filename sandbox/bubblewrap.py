@@ -206,10 +206,10 @@ def _gpu_devices() -> list[str]:
 
 
 def _readable_copy(data: bytes) -> int:
-    """Return a descriptor from which a child reads the data."""
-    descriptor = os.memfd_create("filter")
-    os.write(descriptor, data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    """Return a descriptor from which a child reads the data, which is less than a pipe holds."""
+    descriptor, end = os.pipe()
+    os.write(end, data)
+    os.close(end)
     return descriptor
 
 

@@ -109,7 +109,10 @@ class HeldProcess:
         self._next_check = 0.0
         self._ended = False
         self._disk = DiskWatch(mounts.writable, limits)
-        self._launch = isolation.launch(command, limits, mounts, home)
+        try:
+            self._launch = isolation.launch(command, limits, mounts, home)
+        except OSError as error:
+            raise InfraError(f"a sandboxed process cannot be prepared: {error}") from error
         try:
             self._process = _SPAWNER.submit(
                 subprocess.Popen[bytes],

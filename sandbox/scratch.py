@@ -17,9 +17,9 @@ _SETTLED_SECONDS = 10.0
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Give an empty folder below the system's temporary one; it is removed afterwards, or by a later sweep."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+def scratch_folder(place: Path | None = None) -> Iterator[Path]:
+    """Give an empty folder in `place`, by default the system's; it is removed afterwards, or by a later sweep."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -50,7 +50,8 @@ def sweep(place: Path | None = None, settled_seconds: float = _SETTLED_SECONDS) 
 
 def _is_left(folder: Path, settled_seconds: float) -> bool:
     found = folder.lstat()
-    if found.st_uid != os.geteuid() or time.time() - found.st_ctime < settled_seconds:
+    # Root lends folders to the users of its sandboxes, so any abandoned one may be its own.
+    if os.geteuid() not in {0, found.st_uid} or time.time() - found.st_ctime < settled_seconds:
         return False
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,25 @@ def test_the_remedy_fits_the_machine(tmp_path, file, text, said):
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(text)
     assert said in remedy(tmp_path)
+
+
+NESTED = """
+from sandbox.isolation import choose_isolation
+from tasks.errors import InfraError
+try:
+    print(choose_isolation().name)
+except InfraError as error:
+    print(error)
+"""
+
+
+def test_where_namespaces_are_refused_nothing_runs():
+    if bubblewrap_problem():
+        pytest.skip(f"bubblewrap: {bubblewrap_problem()}")
+    # Our own sandbox is such a place: its filter refuses what bwrap needs.
+    command = [sys.executable, "-I", "-B", "-c", NESTED]
+    with HeldProcess(command, isolation=choose_isolation(), limits=Limits(), mounts=Mounts()) as process:
+        said = process.wait(120).output
+    assert "nothing holds untrusted processes on this machine, so none was started" in said
+    assert "bwrap: " in said
+    assert "To remedy it: " in said
