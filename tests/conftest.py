@@ -14,6 +14,7 @@ CORPORA = (
     "sandbox/test_sandbox_stress.py",
     "sandbox/test_sandbox_verdicts.py",
     "sandbox/extensions/",
+    "sandbox/soak/",
     "simgpu/corpus/",
     "simgpu/host/test_simgpu_host_corpus.py",
     "simgpu/triton/",
