@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sandbox.channel import Message
 from sandbox.evidence import ExtensionRequest
 from sandbox.isolation import Isolation, Mounts, choose_isolation
+from sandbox.leases import hold
 from sandbox.process import HeldChild, ProcessFailedError
 from sandbox.protocol import (
     BenchRequest,
@@ -66,7 +67,7 @@ def open_candidate(
         if build.jit:
             # A first call compiles, which is not the candidate's time.
             limits = limits.model_copy(update={"wall_seconds": limits.wall_seconds + settings.compile_seconds})
-    with scratch_folder() as home:
+    with scratch_folder() as home, hold(build.folder):
         starter = _Starter(build, device, limits, settings, home)
         session = CandidateSession(starter, limits)
         session.start()

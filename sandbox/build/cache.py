@@ -3,23 +3,28 @@
 An entry is a folder named by the hash of everything that went into it. It is written beside its place and published
 by one rename, so a reader sees all of it or nothing; the first of two writers wins. `manifest.json` lists each file's
 hash, and an entry that does not match it is thrown away and built again.
+
+Locks are flock(2)'s, which end with their process, however it ends: one per key while it is built, so that the same
+content is compiled once; one on a folder while it is written or used; and one on the whole store, held in common while
+an entry is looked up and alone while one is thrown away.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.leases import is_held, locked
+from sandbox.scratch import scratch_folder, sweep
 from tasks.errors import InfraError
 
 if TYPE_CHECKING:
@@ -59,6 +64,8 @@ class BuildCache:
         The user's cache folder; made when it is missing.
     max_bytes
         Size to keep it under; without a bound when None.
+    kept_seconds
+        How long an entry is safe after its last use, however full the cache is.
 
     Raises
     ------
@@ -66,13 +73,15 @@ class BuildCache:
         The folder cannot be made or written.
     """
 
-    def __init__(self, root: Path, max_bytes: int | None = None) -> None:
+    def __init__(self, root: Path, max_bytes: int | None = None, kept_seconds: float = _KEPT_SECONDS) -> None:
         self._max_bytes = max_bytes
+        self._kept_seconds = kept_seconds
         self._builds = root / "builds"
         self._scratch = root / "scratch"
+        self._locks = root / "locks"
         try:
-            self._builds.mkdir(parents=True, exist_ok=True)
-            self._scratch.mkdir(parents=True, exist_ok=True)
+            for folder in (self._builds, self._scratch, self._locks):
+                folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InfraError(
                 f"the build cache {root} cannot be written ({error.strerror}); name another folder in"
@@ -87,34 +96,45 @@ class BuildCache:
         if found := self.find(key):
             return found
         place = self._place(key)
-        with self.scratch() as folder:
-            fill(folder)
-            _write_manifest(folder)
-            self._publish(folder, place)
-        self._shrink()
+        with self._building(key):
+            # Another process may have built it while this one waited.
+            if found := self.find(key):
+                return found
+            with self.scratch() as folder:
+                fill(folder)
+                _write_manifest(folder)
+                self._publish(folder, place)
+        sweep(self._scratch)
+        self._shrink(place)
         return Entry(folder=place, cached=False)
 
     def find(self, key: str) -> Entry | None:
         """Return the entry of a key if it is there and undamaged."""
         place = self._place(key)
-        if not _intact(place):
-            return None
-        # The time of the last use decides what goes first when the cache is full.
-        with contextlib.suppress(OSError):
-            os.utime(place / _MANIFEST)
+        with locked(self._locks / "store", fcntl.LOCK_SH):
+            if not _intact(place):
+                return None
+            # The time of the last use decides what goes first when the cache is full.
+            with contextlib.suppress(OSError):
+                os.utime(place / _MANIFEST)
         return Entry(folder=place, cached=True)
+
+    @contextmanager
+    def _building(self, key: str) -> Iterator[None]:
+        """Be the only process that builds a key; a lost race over the lock's file costs one more compilation."""
+        place = self._locks / key
+        with locked(place, fcntl.LOCK_EX):
+            try:
+                yield
+            finally:
+                place.unlink(missing_ok=True)
 
     def _place(self, key: str) -> Path:
         return self._builds / key[:2] / key
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
+    def scratch(self) -> AbstractContextManager[Path]:
         """Give an empty folder on the cache's file system, removed afterwards if it is still there."""
-        folder = Path(tempfile.mkdtemp(dir=self._scratch))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        return scratch_folder(self._scratch)
 
     def _publish(self, folder: Path, place: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -131,19 +151,26 @@ class BuildCache:
                 return
         raise InfraError(f"the build cache entry {place} can neither be used nor replaced; remove it by hand")
 
-    def _shrink(self) -> None:
+    def _shrink(self, latest: Path) -> None:
         """Throw away what was used longest ago until the rest is under the bound.
 
-        What was used within the last minutes stays: a process may be about to load it.
+        What was used within the last minutes stays, since a process may be about to load it, and so does what a
+        process holds.
         """
         if self._max_bytes is None:
             return
         entries = sorted((found for place in self._builds.glob("*/*") if (found := _measured(place))), reverse=True)
         total = 0
-        for used, size, place in entries:
+        for _, size, place in entries:
             total += size
-            if total > self._max_bytes and time.time() - used > _KEPT_SECONDS:
-                self._discard(place)
+            if total > self._max_bytes and place != latest:
+                with locked(self._locks / "store", fcntl.LOCK_EX):
+                    if not self._in_use(place):
+                        self._discard(place)
+
+    def _in_use(self, place: Path) -> bool:
+        found = _measured(place)
+        return found is None or time.time() - found[0] < self._kept_seconds or is_held(place)
 
     def _discard(self, place: Path) -> None:
         with self.scratch() as grave:
