@@ -60,7 +60,7 @@ def choose_isolation(choice: IsolationChoice = IsolationChoice.AUTO) -> Isolatio
         return _bubblewrap(working)
     raise InfraError(
         f"nothing holds untrusted processes on this machine, so none was started ({bubblewrap_problem()}). "
-        f"To remedy it: {remedy()}. {_BY_NAME}"
+        f"To remedy it: {_remedy()}. {_BY_NAME}"
     )
 
 
@@ -91,10 +91,10 @@ def isolation_findings(choice: IsolationChoice | None = None) -> tuple[Finding, 
                 name="isolation",
                 ok=False,
                 detail="nothing holds untrusted processes here: none is run",
-                remedy=remedy(),
+                remedy=_remedy(),
             )
     rungs = [_finding(bwrap) for bwrap in _programs()] or [
-        Finding(name="isolation: bubblewrap", ok=False, detail=_MISSING, remedy=remedy(), required=False)
+        Finding(name="isolation: bubblewrap", ok=False, detail=_MISSING, remedy=_remedy(), required=False)
     ]
     plain = "limits and a reaper, no isolation; only by name, never chosen by `auto`"
     return (used, *rungs, Finding(name="isolation: process", ok=True, detail=plain, required=False))
@@ -137,6 +137,10 @@ def _programs() -> tuple[Path, ...]:
         if os.access(bundled, os.X_OK):
             found.append(bundled)
     return tuple(found)
+
+
+def _remedy() -> str:
+    return remedy(installed=bool(_programs()))
 
 
 def _bubblewrap(bwrap: Path) -> BubblewrapIsolation:
@@ -189,7 +193,7 @@ def _finding(bwrap: Path) -> Finding:
     problem = _problem(bwrap)
     name = "isolation: bubblewrap"
     if problem:
-        return Finding(name=name, ok=False, detail=f"{bwrap}: {problem}", remedy=remedy(), required=False)
+        return Finding(name=name, ok=False, detail=f"{bwrap}: {problem}", remedy=_remedy(), required=False)
     groups = _control_groups()
     bounded = (
         "bounds held by a control group" if groups and groups.bounded else "memory watched, not bounded by a group"

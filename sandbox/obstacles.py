@@ -14,26 +14,34 @@ _CONTAINER = (
 _APPARMOR = "give bwrap an AppArmor profile that allows user namespaces (Ubuntu: apt-get install apparmor-profiles)"
 
 
-def remedy(root: Path = Path("/")) -> str:
+_SETTINGS = (
+    ("user/max_user_namespaces", "0", "allow user namespaces: sysctl -w user.max_user_namespaces=15000"),
+    ("kernel/unprivileged_userns_clone", "0", "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", _APPARMOR),
+)
+"""Kernel settings that stand in the way at a value, and what helps."""
+
+
+def remedy(root: Path = Path("/"), *, installed: bool = True) -> str:
     """Say what would let bubblewrap work here.
 
     Parameters
     ----------
     root
         Of the file system that is looked at.
+    installed
+        Whether there is a bwrap at all.
     """
-    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
-        return _CONTAINER
-    settings = root / "proc/sys"
-    if _value(settings / "user/max_user_namespaces") == "0":
-        return "allow user namespaces: sysctl -w user.max_user_namespaces=15000"
-    if _value(settings / "kernel/unprivileged_userns_clone") == "0":
-        return "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
-    if _value(settings / "kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return _APPARMOR
+    if not installed:
+        return _INSTALL
     if shutil.which("g++") is None:
         return "install the GNU C++ compiler, for instance: apt-get install g++"
-    return _INSTALL
+    for setting, value, what in _SETTINGS:
+        if _value(root / "proc/sys" / setting) == value:
+            return what
+    if (root / ".dockerenv").exists() or (root / "run/.containerenv").exists():
+        return _CONTAINER
+    return "let this user make user namespaces, or take another release of bubblewrap"
 
 
 def _value(file: Path) -> str:
