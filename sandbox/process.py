@@ -216,7 +216,7 @@ class HeldProcess:
         if self._ended:
             return
         self._ended = True
-        if self._launch.group is not None:
+        if self._launch.group is not None and self._process.poll() is None:
             self._launch.group.end()
         # The warden and bubblewrap's monitor end when their child does, after everything below it is gone; told to
         # end themselves, the monitor would leave before its namespace is empty.
