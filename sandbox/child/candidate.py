@@ -34,7 +34,7 @@ def _loader(config: CandidateConfig, link: ParentLink) -> Callable[[CandidateCon
         return partial(load_simulated, link=link)
     from sandbox.child.gpu import load_gpu  # noqa: PLC0415 -- torch is imported only where it is needed
 
-    return load_gpu
+    return partial(load_gpu, link=link)
 
 
 def _nonce(request: CandidateRequest) -> str:

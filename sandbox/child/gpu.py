@@ -12,6 +12,7 @@ import tvm_ffi
 from cuda.bindings import driver
 
 from sandbox.child.library import load_entry
+from sandbox.child.link import ParentLink
 from sandbox.child.reference import from_torch, to_torch
 from sandbox.launch.expressions import ExpressionError
 from sandbox.launch.spec import SPEC_FILE, InputShape, PlannedBuffer, PlannedLaunch, parse_launch_spec
@@ -33,10 +34,20 @@ class DriverError(Exception):
     """A call of the CUDA driver failed."""
 
 
-def load_gpu(config: CandidateConfig) -> GpuProgram:
-    """Load a build onto a GPU."""
+def load_gpu(config: CandidateConfig, link: ParentLink) -> GpuProgram:
+    """Load a build onto a GPU.
+
+    Raises
+    ------
+    LoadError
+        It cannot be loaded.
+    """
     torch.cuda.set_device(config.device.index)
     torch.cuda.current_stream()
+    if config.language.is_python:
+        from sandbox.child.python_gpu import load_python  # noqa: PLC0415 -- Triton only where it is needed
+
+        return load_python(config, link)
     entry = _extension(config) if config.language is Language.CUDA else _RawEntry(config)
     return GpuProgram(entry)
 

@@ -1,35 +1,26 @@
-"""`torch.utils.cpp_extension.load_inline` and `load` for a candidate on a simulated card.
-
-The sources go to the parent, which builds them like any CUDA candidate; the shared object that comes back is called
-through TVM FFI with the card's own tensors.
-"""
+"""Inline extensions of a candidate on a simulated card, called through TVM FFI with the card's own tensors."""
 
 from __future__ import annotations
 
 import ctypes
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
-import torch.utils.cpp_extension
 import tvm_ffi
 
 from sandbox.child.card import Card
 from sandbox.child.dlpack import CUDA, TensorFactory, dtype_of
+from sandbox.child.extension_loader import ExtensionLoader
 from sandbox.child.host import CardLog
 from sandbox.child.library import load_entry
 from sandbox.child.link import ParentLink
 from sandbox.child.torch_card import CardTensor, TorchCard
-from sandbox.evidence import ExtensionRequest
 from simgpu import LaunchOptions
 from simgpu.cudart.runtime import StandInRuntime
 from simgpu.errors import OutOfDeviceMemoryError
 from tasks.values import DType
-
-_BOUND = re.compile(r'\.\s*def\s*\(\s*"(\w+)"')
 
 
 class InlineExtensions:
@@ -48,7 +39,7 @@ class InlineExtensions:
     def __init__(self, card: Card, torch_card: TorchCard, standin_cache: Path, link: ParentLink) -> None:
         self._card = card
         self._torch = torch_card
-        self._link = link
+        self._loader = ExtensionLoader(link, self._callable)
         self._runtime = StandInRuntime(card.spec, card.memory, LaunchOptions())
         # First, so that the libraries find it in place of the real runtime.
         self._runtime.install(standin_cache)
@@ -56,12 +47,10 @@ class InlineExtensions:
         self._host_memory: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self._factory = TensorFactory(self._allocate, self._free)
         self._factory.install()
-        self._loaded: dict[ExtensionRequest, SimpleNamespace] = {}
 
     def take_over(self) -> None:
         """Make PyTorch's functions build here."""
-        torch.utils.cpp_extension.load_inline = self.load_inline
-        torch.utils.cpp_extension.load = self.load
+        self._loader.take_over()
 
     def begin(self, options: LaunchOptions) -> None:
         """Forget the last call; launches run under these options from now on."""
@@ -85,52 +74,6 @@ class InlineExtensions:
             missing=tuple(missing),
             microseconds=max(busy, self._stream_us()),
         )
-
-    def load_inline(  # noqa: PLR0917 -- PyTorch's own signature
-        self,
-        name: str,
-        cpp_sources: str | Sequence[str] = (),
-        cuda_sources: str | Sequence[str] = (),
-        functions: str | Sequence[str] | dict[str, str] | None = None,
-        extra_cflags: Sequence[str] | None = None,
-        extra_cuda_cflags: Sequence[str] | None = None,
-        extra_ldflags: Sequence[str] | None = None,
-        **others: object,
-    ) -> SimpleNamespace:
-        """Build sources given as text (PyTorch's function of this name, for a simulated card)."""
-        del extra_cflags  # they speak of the host compiler's speed and warnings
-        refuse_options(extra_ldflags, others)
-        source = "\n".join((*_texts(cuda_sources), *_texts(cpp_sources)))
-        named = _texts(functions or ()) if not isinstance(functions, dict) else tuple(functions)
-        return self._extension(name, source, named, extra_cuda_cflags)
-
-    def load(
-        self,
-        name: str,
-        sources: str | Sequence[str],
-        extra_cflags: Sequence[str] | None = None,
-        extra_cuda_cflags: Sequence[str] | None = None,
-        extra_ldflags: Sequence[str] | None = None,
-        **others: object,
-    ) -> SimpleNamespace:
-        """Build source files that the candidate wrote (PyTorch's function of this name, for a simulated card)."""
-        del extra_cflags
-        refuse_options(extra_ldflags, others)
-        texts = [Path(path).read_text(encoding="utf-8") for path in _texts(sources)]
-        return self._extension(name, "\n".join(texts), (), extra_cuda_cflags)
-
-    def _extension(
-        self, name: str, source: str, functions: tuple[str, ...], flags: Sequence[str] | None
-    ) -> SimpleNamespace:
-        functions = functions or tuple(dict.fromkeys(_BOUND.findall(source)))
-        if not functions:
-            raise RuntimeError(f"the extension '{name}' names no functions and binds none by PYBIND11_MODULE")
-        request = ExtensionRequest(name=name, source=source, functions=functions, flags=tuple(flags or ()))
-        if request not in self._loaded:
-            library = self._link.extension(request)
-            made = {function: self._callable(library, function) for function in functions}
-            self._loaded[request] = SimpleNamespace(__name__=name, **made)
-        return self._loaded[request]
 
     def _callable(self, library: Path, function: str) -> Callable[..., Any]:
         entry = load_entry(library, function)
@@ -185,26 +128,3 @@ class InlineExtensions:
             self._card.memory.free(address)
         else:
             del self._host_memory[address]
-
-
-_IGNORED = frozenset({"verbose", "with_cuda", "build_directory", "is_python_module", "keep_intermediates", "use_pch"})
-"""Options of PyTorch's functions that say where and how talkatively it builds, not what."""
-
-
-def refuse_options(ldflags: Sequence[str] | None, others: dict[str, object]) -> None:
-    """Refuse what would bring in other code than the candidate's own sources.
-
-    Raises
-    ------
-    RuntimeError
-        Linker flags, include paths, or an option that is not known.
-    """
-    if ldflags:
-        raise RuntimeError(f"linker flags are not taken ({' '.join(ldflags)}): kernels link against nothing but CUDA")
-    for option, value in others.items():
-        if option not in _IGNORED and value:
-            raise RuntimeError(f"load_inline's option `{option}` is not supported here")
-
-
-def _texts(values: str | Sequence[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(values)

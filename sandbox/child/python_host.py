@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ from triton.runtime.errors import PTXASError
 from sandbox.child.card import Card
 from sandbox.child.dlpack import dense_strides
 from sandbox.child.host import CardLog, HostError, HostRun, KernelCompileError
+from sandbox.child.python_file import import_file
 from sandbox.child.torch_card import CardTensor, TorchCard
 from sandbox.child.torch_cuda import as_tuple, stand_in
 from sandbox.child.torch_ops import OpLog
@@ -30,7 +29,6 @@ from simgpu.errors import SimgpuError
 from simgpu.triton import install
 from tasks.values import DType
 
-MODULE = "kernelwright_candidate"
 _LONGEST_ERROR = 1000
 
 Entry = Callable[[Sequence[CardTensor]], object]
@@ -78,14 +76,8 @@ class PythonHost:
         HostError
             It raises.
         """
-        spec = importlib.util.spec_from_file_location(MODULE, self._source)
-        if spec is None or spec.loader is None:
-            raise HostError(f"{self._source.name} is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[MODULE] = module
         with self.blamed():
-            spec.loader.exec_module(module)
-        return module
+            return import_file(self._source)
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
