@@ -63,12 +63,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="figures alone")
-    parser.add_argument("--sources", type=int, default=len(_NAMES), help="how many of the five sources")
+    parser.add_argument("sources", nargs="*", default=_NAMES, metavar="SOURCE", help=f"of {', '.join(_NAMES)}")
     options = parser.parse_args()
     if shutil.which("ninja") is None:
         sys.exit("ninja is not installed; run: pip install ninja")
     with tempfile.TemporaryDirectory(prefix="kernelwright-bench-") as folder:
-        rows = [measure(name, Path(folder)) for name in _NAMES[: options.sources]]
+        rows = [measured(name, Path(folder)) for name in options.sources]
     ratios = {kind: statistics.median(row.torch / getattr(row, kind) for row in rows) for kind in _TARGETS}
     hit = statistics.median(row.hit_ms for row in rows)
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.0f}"
@@ -77,6 +77,13 @@ def main() -> None:
         print(json.dumps(document | {"toolchain": find_toolchain().identity}, indent=1))
     else:
         show(rows, ratios, hit, machine)
+
+
+def measured(name: str, folder: Path) -> Row:
+    """Measure a source and say at once what came of it: the next one takes minutes."""
+    row = measure(name, folder)
+    print(asdict(row), file=sys.stderr, flush=True)
+    return row
 
 
 def measure(name: str, folder: Path) -> Row:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from cli.judge import CandidateArgument, HeadersOption, JsonOption, LanguageOption
 from cli.loading import read_candidate
@@ -67,23 +66,18 @@ def _print_build(built: Build, occupancy: tuple[KernelOccupancy, ...]) -> None:
     for warning in built.warnings:
         place = f"{warning.file}:{warning.line}: " if warning.file else ""
         results.print(f"warning: {place}{warning.message}", markup=False, style="yellow")
-    if built.kernels:
-        results.print(_kernel_table(built.kernels, occupancy))
+    for kernel in built.kernels:
+        _print_kernel(kernel, [item for item in occupancy if (item.kernel, item.arch) == (kernel.kernel, kernel.arch)])
     results.print(f"in {built.folder}", markup=False)
 
 
-def _kernel_table(kernels: tuple[KernelResources, ...], occupancy: tuple[KernelOccupancy, ...]) -> Table:
-    table = Table()
-    for heading in ("kernel", "arch", "registers", "spills", "stack", "shared", "constant"):
-        table.add_column(heading, justify="left" if heading in {"kernel", "arch"} else "right", overflow="fold")
-    sizes = tuple(dict.fromkeys(item.threads for item in occupancy))
-    for size in sizes:
-        table.add_column(f"occupancy at {size}", justify="right")
-    found = {(item.kernel, item.arch, item.threads): item for item in occupancy}
-    for kernel in kernels:
-        spills = kernel.spill_stores + kernel.spill_loads
-        figures = (kernel.registers, spills, kernel.stack, kernel.static_shared, kernel.constant)
-        held = (found.get((kernel.kernel, kernel.arch, size)) for size in sizes)
-        shares = (f"{item.fraction:.0%} ({item.limit.value})" if item else "" for item in held)
-        table.add_row(kernel.kernel, kernel.arch, *map(str, figures), *shares)
-    return table
+def _print_kernel(kernel: KernelResources, occupancy: list[KernelOccupancy]) -> None:
+    spills = kernel.spill_stores + kernel.spill_loads
+    results.print(f"{kernel.kernel} ({kernel.arch})", markup=False, style="bold")
+    results.print(
+        f"  {kernel.registers} registers; bytes: {spills} spilled, {kernel.stack} stack, {kernel.static_shared} shared,"
+        f" {kernel.constant} constant"
+    )
+    if occupancy:
+        shares = ", ".join(f"{item.fraction:.0%} at {item.threads} ({item.limit.value})" for item in occupancy)
+        results.print(f"  occupancy on {occupancy[0].card}, by threads per block and what limits it: {shares}")
