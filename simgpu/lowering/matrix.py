@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simgpu.codegen.context import Context
-from simgpu.codegen.values import WARP, Emitter, Value, constant, pattern
+from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.access import count_access, open_access, resolve
 from simgpu.lowering.eight import EIGHT_BIT_FORMATS, widen_eight
 from simgpu.lowering.half import round_to, widen
@@ -105,35 +105,15 @@ def multiply(
     c: Context, product: Product, a: Sequence[Value], b: Sequence[Value], added: Sequence[Value]
 ) -> list[Value]:
     """Multiply fragments; registers are vectors of 32 or 64 bits. Return D's registers."""
-    if product.name not in c.program.support:
-        c.program.support[product.name] = _generate(c, product)
-    count = product.sums(product.result)
-    given = ", ".join(value.typed for value in (*a, *b, *added))
-    kind = "{ " + ", ".join([f"<32 x {product.register}>"] * count) + " }"
-    whole = c.e.value(f"call {kind} @{product.name}({given})", "struct", 1)
-    return [c.e.value(f"extractvalue {kind} {whole.text}, {place}", product.register, WARP) for place in range(count)]
+    left, right = len(a), len(a) + len(b)
 
+    def body(given: Sequence[Value]) -> list[Value]:
+        rows = [elements(c, one, product.left) for one in given[:left]]
+        columns = [elements(c, one, product.right) for one in given[left:right]]
+        return _finish(c, product, rows, columns, given[right:])
 
-def _generate(c: Context, product: Product) -> str:
-    """Write the support function of a form."""
-    outer, c.e = c.e, Emitter()
-    try:
-        left, right = product.halves * product.groups, product.groups
-        names = [f"%x{place}" for place in range(left + right + product.sums(product.added))]
-        registers = [Value(name, product.register, WARP) for name in names]
-        a = [elements(c, one, product.left) for one in registers[:left]]
-        b = [elements(c, one, product.right) for one in registers[left : left + right]]
-        results = _finish(c, product, a, b, registers[left + right :])
-        kind = "{ " + ", ".join([f"<32 x {product.register}>"] * len(results)) + " }"
-        whole = "poison"
-        for place, result in enumerate(results):
-            whole = c.e.value(f"insertvalue {kind} {whole}, {result.typed}, {place}", "struct", 1).text
-        parameters = ", ".join(one.typed for one in registers)
-        lines = "\n".join(c.e.lines)
-        outer.declarations |= c.e.declarations
-        return f"define internal {kind} @{product.name}({parameters}) noinline #0 {{\n{lines}\n  ret {kind} {whole}\n}}"
-    finally:
-        c.e = outer
+    results = [constant(product.register, 0, WARP)] * product.sums(product.result)
+    return c.outlined(product.name, results, (*a, *b, *added), body)
 
 
 def elements(c: Context, register: Value, kind: str) -> list[Value]:
