@@ -11,9 +11,10 @@ _CONTAINER = (
     "run outside the container, or start it with --security-opt seccomp=unconfined "
     "--security-opt apparmor=unconfined --security-opt systempaths=unconfined"
 )
-_APPARMOR = "give bwrap an AppArmor profile that allows user namespaces (Ubuntu: apt-get install apparmor-profiles)"
-
-
+_APPARMOR = (
+    "let bwrap make user namespaces: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or for it alone in "
+    "/etc/apparmor.d/bwrap: abi <abi/4.0>, profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }"
+)
 _SETTINGS = (
     ("user/max_user_namespaces", "0", "allow user namespaces: sysctl -w user.max_user_namespaces=15000"),
     ("kernel/unprivileged_userns_clone", "0", "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"),

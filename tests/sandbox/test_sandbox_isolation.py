@@ -115,7 +115,7 @@ def test_the_findings_say_when_nothing_isolates():
         ("run/.containerenv", "", "container"),
         ("proc/sys/user/max_user_namespaces", "0\n", "user.max_user_namespaces"),
         ("proc/sys/kernel/unprivileged_userns_clone", "0\n", "kernel.unprivileged_userns_clone=1"),
-        ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n", "AppArmor"),
+        ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n", "apparmor_restrict"),
         ("proc/sys/user/max_user_namespaces", "15000\n", "another release"),
     ],
 )
