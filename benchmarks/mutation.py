@@ -20,8 +20,9 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import NoReturn
@@ -50,6 +51,7 @@ DEVICE = "sim:h100"
 CPU_SECONDS = 25
 """For each mutant, since some never end. Processor time: a busy machine must not pass for a fault that was caught."""
 LIMITS = Limits(wall_seconds=120.0, cpu_seconds=CPU_SECONDS)
+UNCHANGED = "none"
 CUDA_FAULTS = 4
 """At most so many for a kernel whose build needs nvcc, which takes five times as long as NVRTC."""
 
@@ -102,13 +104,17 @@ class Runner:
         """By the subject's name: its device code."""
 
     def start(self, mutant: Mutant) -> Forked:
-        """Start judging a mutant, after its kernel was found to be right."""
-        bench = self._bench(mutant.subject)
-        rule = self._rules[mutant.subject.task]
-        if mutant.subject.name not in self._originals:
-            self._approve(mutant.subject, bench, rule)
-        original = self._originals[mutant.subject.name]
+        """Start judging a mutant."""
+        bench, rule = self._bench(mutant.subject), self._rules[mutant.subject.task]
+        original = self._originals.get(mutant.subject.name, "")
         return Forked(mutant, lambda tell: self._judge(mutant, bench, rule, original, tell))
+
+    def start_right(self, subject: Subject) -> Forked:
+        """Start judging a kernel as it is, and keep its device code."""
+        build = self._bench(subject).build(subject.candidate, self._device)
+        forked = self.start(Mutant(subject, Fault(FaultClass.CONSTANT, UNCHANGED, "kernel.cu", 0, 0, "")))
+        self._originals[subject.name] = device_code(build)
+        return forked
 
     def _bench(self, subject: Subject) -> Bench:
         """Return the task's bench, its reference's answers known from one verdict through the sandbox."""
@@ -124,15 +130,6 @@ class Runner:
 
     def _verdict(self, bench: Bench, candidate: Candidate) -> Verdict:
         return Verification(bench.task, candidate, self._device, seed=SEED, laboratory=bench, limits=LIMITS).verdict()
-
-    def _approve(self, subject: Subject, bench: Bench, rule: KernelBenchRule) -> None:
-        """Keep a kernel's device code, if verdict and rule find it right, as they must."""
-        self._originals[subject.name] = device_code(bench.build(subject.candidate, self._device))
-        unchanged = Fault(FaultClass.CONSTANT, "none", "kernel.cu", 0, 0, "")
-        mutant = Mutant(subject, unchanged)
-        record = Forked(mutant, lambda tell: self._judge(mutant, bench, rule, "", tell)).result()
-        if record.outcome is not Outcome.SURVIVED or not record.kernelbench_passed:
-            raise SystemExit(f"{subject.name} is not right: {record}")
 
     def _judge(self, mutant: Mutant, bench: Bench, rule: KernelBenchRule, original: str, tell: Tell) -> None:
         """Judge in the forked process; what is known is told at once, since the rule's run may end the process."""
@@ -183,6 +180,7 @@ class Forked:
         os.close(theirs)
 
     def _run(self, work: Callable[[Tell], None], end: int) -> NoReturn:
+        os.setsid()
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # NVRTC's warnings
         with os.fdopen(end, "w") as file:
@@ -307,19 +305,30 @@ def run(subjects: Sequence[Subject], sample: int, jobs: int, output: Path) -> No
     """Judge the mutants that the output does not hold yet, `jobs` at a time."""
     done = {record.identifier for record in read_records(output)}
     left = [mutant for mutant in chosen(subjects, sample) if mutant.identifier not in done]
-    columns = (TextColumn("faults"), MofNCompleteColumn(), TimeElapsedColumn())
+    subjects = list({mutant.subject.name: mutant.subject for mutant in left}.values())
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     torch.set_num_threads(1)  # threads do not survive a fork
     with SandboxLaboratory() as inner, Progress(*columns) as progress, output.open("a", encoding="utf-8") as file:
-        bar = progress.add_task("faults", total=len(left))
         runner = Runner(inner)
-        running: deque[Forked] = deque()
-        for mutant in (*left, *[None] * jobs):
-            while running and (mutant is None or len(running) >= jobs):
-                file.write(running.popleft().result().model_dump_json() + "\n")
-                file.flush()
-                progress.advance(bar)
-            if mutant is not None:
-                running.append(runner.start(mutant))
+        right = in_parallel((partial(runner.start_right, subject) for subject in subjects), jobs)
+        for record in progress.track(right, len(subjects), description="right kernels"):
+            if record.outcome is not Outcome.SURVIVED or not record.kernelbench_passed:
+                raise SystemExit(f"{record.kernel} is not right: {record}")
+        faulty = in_parallel((partial(runner.start, mutant) for mutant in left), jobs)
+        for record in progress.track(faulty, len(left), description="faults"):
+            file.write(record.model_dump_json() + "\n")
+            file.flush()
+
+
+def in_parallel(starts: Iterable[Callable[[], Forked]], jobs: int) -> Iterator[Record]:
+    """Yield results in order, with at most `jobs` started and not yet waited for."""
+    running: deque[Forked] = deque()
+    for start in starts:
+        if len(running) >= jobs:
+            yield running.popleft().result()
+        running.append(start())
+    while running:
+        yield running.popleft().result()
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 A raw kernel is compiled by NVRTC and simulated in the calling process, which `mutation.py` forks for each fault: that
 spares starting interpreters and loading libraries, and a fault that brings its process down has been caught. Kernels
-with host code go through the sandbox. The reference's answers are kept, since every fault of a task is judged on the same
-draws.
+with host code go through the sandbox. The reference's answers are kept, since every fault of a task is judged on the
+same draws.
 """
 
 from __future__ import annotations

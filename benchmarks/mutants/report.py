@@ -55,10 +55,12 @@ class Record(Value):
 class Argument(Value):
     """A change that no input can tell, with the reason; `kernels/equivalent.toml` holds them."""
 
-    kernel: str
-    """Start of the kernel's name."""
+    kernels: tuple[str, ...]
+    """Starts of the kernels' names."""
     before: str
-    after: str
+    """The line, as the report shows it."""
+    after: tuple[str, ...]
+    """What it became."""
     reason: str
 
 
@@ -82,7 +84,7 @@ def argued(record: Record) -> Argument | None:
         (
             one
             for one in arguments()
-            if record.kernel.startswith(one.kernel) and (record.before, record.after) == (one.before, one.after)
+            if record.kernel.startswith(one.kernels) and record.before == one.before and record.after in one.after
         ),
         None,
     )
