@@ -72,7 +72,7 @@ def read_candidate(name: str, direction: Direction, language: Language | None = 
     Raises
     ------
     UserError
-        There is nothing of that name, or it is none of these, or not in that language.
+        There is nothing of that name, it is none of these, or in another language; or a folder's file leads out of it.
     """
     path = Path(name)
     if path.is_dir():
@@ -116,6 +116,9 @@ def _raw_candidate(folder: Path) -> Candidate:
     spec = folder / "launch.toml"
     if len(sources) != 1 or not spec.is_file():
         raise UserError(f"{folder} is no raw candidate: it needs exactly one .cu file and launch.toml")
+    for path in (sources[0], spec):
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{path} is a link that leads out of the candidate's folder")
     files = tuple(SourceFile(name=path.name, text=_read(path)) for path in (sources[0], spec))
     return Candidate(language=Language.RAW, files=files)
 

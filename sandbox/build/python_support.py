@@ -10,7 +10,7 @@ from sandbox.build.modelnew import extension_candidate, extension_flags
 from sandbox.build.torch_guard import torch_guard
 from sandbox.evidence import ExtensionRequest
 from sandbox.isolation import choose_isolation
-from sandbox.settings import SandboxSettings
+from sandbox.settings import HeaderChoice, SandboxSettings
 from sandbox.toolchain import find_toolchain
 from sandbox.values import Build
 
@@ -45,4 +45,6 @@ class PythonSupport:
             It does not build.
         """
         flags = extension_flags(request.flags)
-        return build(extension_candidate(request), self._arch, self._settings, flags=flags)
+        # PyTorch's own headers would put its operators in reach, outside the record that Python candidates are under.
+        settings = self._settings.model_copy(update={"headers": HeaderChoice.LIGHT})
+        return build(extension_candidate(request), self._arch, settings, flags=flags)
