@@ -1,4 +1,4 @@
-// Which of PyTorch's operators a call of the candidate used. One that computes is not the candidate's work: the call fails.
+// Which of PyTorch's operators a call of the candidate used. One that computes is not its work: the call fails.
 #pragma once
 
 #include <mutex>

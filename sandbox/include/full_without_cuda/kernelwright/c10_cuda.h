@@ -13,7 +13,8 @@
 
 namespace c10::cuda {
 
-void c10_cuda_check_implementation(const int32_t error, const char* file, const char*, const uint32_t line, const bool) {
+void c10_cuda_check_implementation(const int32_t error, const char* file, const char*, const uint32_t line,
+                                   const bool) {
   if (error == cudaSuccess) return;
   cudaGetLastError();
   TORCH_CHECK(false, "CUDA error: ", cudaGetErrorString(static_cast<cudaError_t>(error)), " (", file, ":", line, ")");

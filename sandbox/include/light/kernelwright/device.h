@@ -19,13 +19,16 @@ __device__ __forceinline__ T WARP_SHFL_UP(T value, unsigned delta, int width = w
   return __shfl_up_sync(mask, value, delta, width);
 }
 template <typename T>
-__device__ __forceinline__ T WARP_SHFL_DOWN(T value, unsigned delta, int width = warpSize, unsigned mask = 0xffffffffu) {
+__device__ __forceinline__ T WARP_SHFL_DOWN(T value, unsigned delta, int width = warpSize,
+                                            unsigned mask = 0xffffffffu) {
   return __shfl_down_sync(mask, value, delta, width);
 }
 __device__ __forceinline__ unsigned WARP_BALLOT(int predicate, unsigned mask = 0xffffffffu) {
   return __ballot_sync(mask, predicate);
 }
-__device__ __forceinline__ int WARP_ANY(int predicate, unsigned mask = 0xffffffffu) { return __any_sync(mask, predicate); }
+__device__ __forceinline__ int WARP_ANY(int predicate, unsigned mask = 0xffffffffu) {
+  return __any_sync(mask, predicate);
+}
 __device__ __forceinline__ void WARP_SYNC(unsigned mask = 0xffffffffu) { __syncwarp(mask); }
 __device__ __forceinline__ unsigned ACTIVE_MASK() { return __activemask(); }
 template <typename T>

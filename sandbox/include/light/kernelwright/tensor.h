@@ -129,7 +129,8 @@ class Tensor {
     if (format != MemoryFormat::ChannelsLast && format != MemoryFormat::ChannelsLast3d)
       return kernelwright::dense_in_order(sizes(), strides(), kernelwright::row_major(dim()));
     const bool planes = format == MemoryFormat::ChannelsLast;
-    return dim() == (planes ? 4 : 5) && kernelwright::dense_in_order(sizes(), strides(), kernelwright::channels_last(dim()));
+    return dim() == (planes ? 4 : 5) &&
+           kernelwright::dense_in_order(sizes(), strides(), kernelwright::channels_last(dim()));
   }
   bool is_non_overlapping_and_dense() const {
     std::vector<int64_t> order = kernelwright::row_major(dim());
@@ -214,7 +215,8 @@ class Tensor {
   std::vector<Tensor> chunk(int64_t count, int64_t axis = 0) const;
 
   Tensor contiguous(MemoryFormat = MemoryFormat::Contiguous) const {
-    TORCH_CHECK(is_contiguous(), "contiguous() would have to copy a strided tensor: read it by its strides in the kernel");
+    TORCH_CHECK(is_contiguous(),
+                "contiguous() would have to copy a strided tensor: read it by its strides in the kernel");
     return *this;
   }
   Tensor detach() const { return *this; }
@@ -222,7 +224,8 @@ class Tensor {
   Tensor cuda() const { return to(Device(kCUDA)); }
   Tensor& set_requires_grad(bool) { return *this; }
   Tensor to(ScalarType type) const {
-    TORCH_CHECK(type == scalar_type(), "to(", type, ") would have to convert ", scalar_type(), ": convert in the kernel");
+    TORCH_CHECK(type == scalar_type(), "to(", type, ") would have to convert ", scalar_type(),
+                ": convert in the kernel");
     return *this;
   }
   Tensor to(Device target) const {

@@ -130,7 +130,8 @@ struct Argument<std::vector<T>> {
       return items;
     }
     TORCH_CHECK(value.type_index == kTVMFFIArray || value.type_index == kTVMFFIList, "a list was expected");
-    const auto* cell = reinterpret_cast<const TVMFFISeqCell*>(reinterpret_cast<const char*>(value.v_obj) + sizeof(TVMFFIObject));
+    const auto* object = reinterpret_cast<const char*>(value.v_obj);
+    const auto* cell = reinterpret_cast<const TVMFFISeqCell*>(object + sizeof(TVMFFIObject));
     const auto* first = static_cast<const TVMFFIAny*>(cell->data);
     for (int64_t i = 0; i < cell->size; ++i) items.push_back(Item::from(first[i]));
     return items;
@@ -170,7 +171,8 @@ struct Argument<std::optional<T>> {
 // Sizes that a call may leave out.
 class HeldSizes {
  public:
-  template <typename Sizes, std::enable_if_t<std::is_convertible<Sizes, std::optional<std::vector<int64_t>>>::value, int> = 0>
+  using Held = std::optional<std::vector<int64_t>>;
+  template <typename Sizes, std::enable_if_t<std::is_convertible<Sizes, Held>::value, int> = 0>
   HeldSizes(const Sizes& sizes) : sizes_(sizes) {}
   operator at::OptionalIntArrayRef() const {
     if (!sizes_.has_value()) return std::nullopt;
@@ -178,7 +180,7 @@ class HeldSizes {
   }
 
  private:
-  std::optional<std::vector<int64_t>> sizes_;
+  Held sizes_;
 };
 template <>
 struct Argument<at::OptionalIntArrayRef> : KnownArgument<at::OptionalIntArrayRef, HeldSizes> {

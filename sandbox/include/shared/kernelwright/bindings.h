@@ -1,4 +1,4 @@
-// The functions that a source binds, by name: what PYBIND11_MODULE and TORCH_LIBRARY enter here, the entry is called from.
+// The functions that a source binds, by name: PYBIND11_MODULE and TORCH_LIBRARY enter them, the entry is one of them.
 #pragma once
 
 #include <memory>

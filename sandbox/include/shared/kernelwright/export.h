@@ -10,7 +10,8 @@ namespace kernelwright {
 template <typename Call, typename... Parameters>
 struct Invoker {
   static_assert((Argument<std::decay_t<Parameters>>::known && ...),
-                "entry: a parameter is neither a tensor, nor a number, nor a string, nor a list or an optional of these");
+                "entry: a parameter is neither a tensor, nor a number, nor a string, nor a list or an optional"
+                " of these");
 
   template <size_t... I>
   static bool try_count(std::index_sequence<I...>, const TVMFFIAny* arguments, TVMFFIAny* result) {
