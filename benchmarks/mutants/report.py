@@ -61,7 +61,18 @@ class Argument(Value):
     """The line, as the report shows it."""
     after: tuple[str, ...]
     """What it became."""
+    lines: tuple[int, ...] = ()
+    """Where, when the line's text stands in several places; anywhere when empty."""
     reason: str
+
+    def covers(self, record: Record) -> bool:
+        """Whether a record is of such a change."""
+        return (
+            record.kernel.startswith(self.kernels)
+            and record.before == self.before
+            and record.after in self.after
+            and (not self.lines or record.line in self.lines)
+        )
 
 
 @cache
@@ -80,14 +91,7 @@ def read_records(path: Path) -> list[Record]:
 
 def argued(record: Record) -> Argument | None:
     """Return the argument that a survivor is no fault, if there is one."""
-    return next(
-        (
-            one
-            for one in arguments()
-            if record.kernel.startswith(one.kernels) and record.before == one.before and record.after in one.after
-        ),
-        None,
-    )
+    return next((one for one in arguments() if one.covers(record)), None)
 
 
 def report(records: Sequence[Record]) -> str:
