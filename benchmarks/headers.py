@@ -12,6 +12,7 @@ import json
 import resource
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,9 +50,11 @@ def main() -> None:
     """Compare and print; exit code 1 when a result differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="figures alone")
+    parser.add_argument("sources", nargs="*", metavar="SOURCE", help="of the corpus; all of it if left out")
     options = parser.parse_args()
+    cases = [case for case in CASES if not options.sources or case.name in options.sources]
     with tempfile.TemporaryDirectory(prefix="kernelwright-bench-") as folder:
-        report = compare(Path(folder))
+        report = compare(cases, Path(folder))
     if options.json:
         print(json.dumps(asdict(report), indent=1))
     else:
@@ -64,15 +67,15 @@ def main() -> None:
     sys.exit(0 if report.equal == report.calls else 1)
 
 
-def compare(folder: Path) -> Report:
+def compare(cases: Sequence[Case], folder: Path) -> Report:
     """Build both units, call every entry of both."""
-    light, light_seconds = built(HeaderChoice.LIGHT, folder)
-    full, full_seconds = built(HeaderChoice.FULL, folder)
-    differing = tuple(exported(case) for case in CASES if outcome(light, case, folder) != outcome(full, case, folder))
+    light, light_seconds = built(cases, HeaderChoice.LIGHT, folder)
+    full, full_seconds = built(cases, HeaderChoice.FULL, folder)
+    differing = tuple(exported(case) for case in cases if outcome(light, case, folder) != outcome(full, case, folder))
     return Report(
-        sources=len({case.name for case in CASES}),
-        calls=len(CASES),
-        equal=len(CASES) - len(differing),
+        sources=len({case.name for case in cases}),
+        calls=len(cases),
+        equal=len(cases) - len(differing),
         differing=differing,
         light_cpu_seconds=light_seconds,
         full_cpu_seconds=full_seconds,
@@ -90,10 +93,10 @@ def settings_for(folder: Path, headers: HeaderChoice = HeaderChoice.LIGHT) -> Sa
     )
 
 
-def built(headers: HeaderChoice, folder: Path) -> tuple[Build, float]:
+def built(cases: Sequence[Case], headers: HeaderChoice, folder: Path) -> tuple[Build, float]:
     """Build the unit; returns it and the CPU seconds that it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    made = build(unit(CASES), _H100.arch, settings_for(folder, headers))
+    made = build(unit(cases), _H100.arch, settings_for(folder, headers))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return made, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

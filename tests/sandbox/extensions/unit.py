@@ -34,8 +34,8 @@ extern "C" TVM_FFI_DLL_EXPORT int __tvm_ffi_{exported}(void*, const TVMFFIAny* a
 """
 
 
-def unit(cases: Iterable[Case]) -> Candidate:
-    """Return the candidate; its entry is that of the first case, `exported` names those of the others."""
+def unit(cases: Iterable[Case], more: str = "") -> Candidate:
+    """Return the candidate, with `more` source at its end; `exported` names the entries."""
     chosen = tuple(cases)
     texts = {case.name: case.text() for case in chosen}
     includes = dict.fromkeys(line.strip() for text in texts.values() for line in _INCLUDE.findall(text))
@@ -44,7 +44,7 @@ def unit(cases: Iterable[Case]) -> Candidate:
     calls = dict.fromkeys((case.name, case.entry) for case in chosen)
     parts += [_export(name, entry, texts[name]) for name, entry in calls]
     # The builder exports the entry; `forward` here is only for it.
-    parts.append("at::Tensor forward(at::Tensor x) { return x; }\n")
+    parts += [more, "at::Tensor forward(at::Tensor x) { return x; }\n"]
     return Candidate(language=Language.CUDA, files=(SourceFile(name="unit.cu", text="\n".join(parts)),))
 
 
