@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from sandbox.channel import GREETING, ChannelError, FrameLimits, FrameReader, Message, encode
 from sandbox.disk import DiskWatch
 from sandbox.holding import Isolation, Mounts
+from sandbox.output import OutputTail
 from sandbox.process_tree import children, tree_use
 from sandbox.values import ExitState, Limits
 from tasks.errors import InfraError
@@ -31,12 +32,8 @@ _GREETING_SECONDS = 120.0
 """How long a child may take to load our own code; PyTorch on a cold, busy disk takes tens of seconds."""
 _CLOSING_SECONDS = 3.0
 """How long a process that closed its channel may take to end by itself."""
-_OUTPUT_BYTES = 64 << 10
-"""What is kept of each output stream: its end."""
 _HOLDING_PROCESSES = 2
 """What may hold the command is part of its tree: a warden, or bubblewrap's monitor and the first process inside."""
-_READS = 32
-"""Reads of a stream before the limits are looked at again; more than a pipe holds."""
 
 
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernelwright-spawner")
@@ -130,7 +127,7 @@ class HeldProcess:
             raise InfraError(f"a sandboxed process cannot be started: {error}") from error
         finally:
             self._launch.started()
-        self._streams = [_Tail(stream) for stream in (self._process.stderr, self._process.stdout) if stream]
+        self._streams = [OutputTail(stream) for stream in (self._process.stderr, self._process.stdout) if stream]
 
     def __enter__(self) -> Self:
         return self
@@ -336,7 +333,7 @@ class HeldChild:
         try:
             greeting = self._receive(time.monotonic() + _GREETING_SECONDS)
         except (ChannelError, OSError, ProcessFailedError) as error:
-            how = error.message if isinstance(error, ProcessFailedError) else self._process.end_of()
+            how = self._how(error)
             self.end()
             printed = self.output.splitlines()
             detail = f": {printed[-1]}" if printed else ""
@@ -345,6 +342,14 @@ class HeldChild:
             self.end()
             raise InfraError("a sandboxed process did not start: it greets as another version would")
         self._greeted = True
+
+    def _how(self, error: Exception) -> str:
+        if isinstance(error, ProcessFailedError):
+            return error.message
+        try:
+            return self._process.end_of()
+        except ProcessFailedError as failure:
+            return failure.message
 
     def _expect_silence(self) -> None:
         """Refuse whatever was sent unasked: it would be read as the answer."""
@@ -386,31 +391,3 @@ class HeldChild:
 
 class _ClosedError(ChannelError):
     """The child closed its end."""
-
-
-class _Tail:
-    """Keeps the end of a pipe's text without ever waiting for it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._data = bytearray()
-        os.set_blocking(stream.fileno(), False)
-
-    @property
-    def text(self) -> str:
-        return self._data.decode(errors="replace").strip()
-
-    def drain(self) -> None:
-        """Read what is there."""
-        if self._stream.closed:
-            return
-        # A process may print faster than this reads; what is left waits in the pipe for the next time.
-        with suppress(BlockingIOError):
-            for _ in range(_READS):
-                self._data += os.read(self._stream.fileno(), _OUTPUT_BYTES)
-                del self._data[:-_OUTPUT_BYTES]
-
-    def close(self) -> None:
-        """Read what is left and close."""
-        self.drain()
-        self._stream.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.cgroup import ControlGroup
 from sandbox.channel import Message
 from sandbox.isolation import Mounts, ProcessIsolation
 from sandbox.process import HeldChild, HeldProcess, ProcessFailedError
@@ -126,6 +127,43 @@ def test_a_program_that_is_not_there_is_no_fault_of_the_candidate():
 
     with pytest.raises(InfraError, match="cannot be started"):
         HeldProcess(["/bin/true"], isolation=Broken(), limits=Limits(), mounts=Mounts())
+
+
+class Counted(ControlGroup):
+    """A group whose counters are a plain folder's."""
+
+    def remove(self):
+        return True
+
+
+class Grouped(ProcessIsolation):
+    def __init__(self, folder):
+        self.folder = folder
+
+    def launch(self, command, limits, mounts, home=None):
+        return replace(super().launch(command, limits, mounts, home), group=Counted(self.folder, bounded=True))
+
+
+def test_what_the_kernel_ends_at_the_groups_bound_ran_out_of_memory(tmp_path):
+    script = f"echo 'oom_kill 1' > {tmp_path}/memory.events; kill -9 $$"
+    with (
+        HeldProcess(
+            ["/bin/sh", "-c", script], isolation=Grouped(tmp_path), limits=Limits(), mounts=Mounts()
+        ) as process,
+        pytest.raises(ProcessFailedError, match="more than 6144 MiB") as failure,
+    ):
+        process.wait(20)
+    assert failure.value.state is ExitState.OUT_OF_MEMORY
+
+
+def test_a_child_that_runs_out_of_memory_before_its_greeting_is_no_fault_of_what_it_would_run(tmp_path):
+    script = f"open({str(tmp_path / 'memory.events')!r}, 'w').write('oom_kill 1'); import os; os.kill(os.getpid(), 9)"
+    command = [sys.executable, "-I", "-B", "-c", script]
+    with (
+        HeldChild(command, isolation=Grouped(tmp_path), limits=Limits(), mounts=Mounts()) as one,
+        pytest.raises(InfraError, match="more than 6144 MiB"),
+    ):
+        one.exchange(Message(""), 20)
 
 
 CHILD = """
