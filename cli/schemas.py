@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataset.values import AttemptRecord, RunRecord
+from sandbox.evidence import Specialisation
 from sandbox.occupancy import KernelOccupancy
 from sandbox.values import Build, Candidate, Diagnostic, Limits
 from tasks.values import Task, Value
@@ -29,6 +30,8 @@ class VerifyReport(Value):
     """What each of the two child processes could use."""
     environment: Environment | None
     """Versions and machine."""
+    specialisations: tuple[Specialisation, ...] = ()
+    """Triton kernels that were compiled."""
     checks: tuple[Check, ...]
     evidence: tuple[Evidence, ...]
     diagnostics: tuple[Diagnostic, ...]

@@ -51,8 +51,10 @@ class Specialisation(Value):
     """Registers per thread that ptxas chose."""
     shared: int
     """Bytes of shared memory per block."""
-    ptx: str
-    """PTX; empty when it was sent with an earlier call of the same process."""
+    ptx_hash: str
+    """SHA-256 of the PTX, hexadecimal."""
+    ptx: str = ""
+    """PTX; sent with the first call after the compilation, empty after that and in verdicts."""
     seconds: float
     """Wall seconds of the compilation."""
 

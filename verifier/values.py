@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sandbox.evidence import Specialisation
 from sandbox.values import Basis, Diagnostic, Launch, Limits
 from tasks.values import Value
 
@@ -135,6 +136,8 @@ class Verdict(Value):
     """What each of the two child processes could use."""
     environment: Environment | None = None
     """What it was made with; None in verdicts from before this was recorded."""
+    specialisations: tuple[Specialisation, ...] = ()
+    """Triton kernels that were compiled meanwhile, as the candidate's process says; without the PTX."""
 
     @property
     def passed(self) -> bool:

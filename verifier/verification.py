@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import NoReturn
 
+from sandbox.evidence import Specialisation
 from sandbox.settings import SandboxSettings
 from sandbox.values import Build, BuildError, Candidate, Device, DeviceKind, Diagnostic, Execution, Language, Limits
 from tasks.errors import UserError
@@ -31,6 +32,8 @@ from verifier.tolerance import Unsuitable
 from verifier.values import Check, Evidence, EvidenceTier, Stage, Status, Verdict
 
 OnCheck = Callable[[Check], None]
+
+_KEPT_SPECIALISATIONS = 100
 
 
 class _RejectedError(Exception):
@@ -93,6 +96,7 @@ class Verification:
         self._isolation = "none: nothing was run"
         self._toolchain = ""
         self._constructions: dict[str, Construction] = {}
+        self._specialisations: dict[str, Specialisation] = {}
         self._controls = ControlLedger(lower_matters=task.tolerance is None)
 
     def verdict(self) -> Verdict:
@@ -127,6 +131,7 @@ class Verification:
             limits=self._limits or SandboxSettings.load().limits,
             environment=present_environment().model_copy(update={"toolchain": self._toolchain}),
             seconds=self._clock.seconds,
+            specialisations=tuple(self._specialisations.values()),
         )
 
     def _inspect(self) -> None:
@@ -260,6 +265,8 @@ class Verification:
         if not self._called and execution.seconds:
             self._clock.move(Stage.CANDIDATE, Stage.START_UP, wall - execution.seconds)
         self._called = True
+        for one in execution.specialisations[:_KEPT_SPECIALISATIONS]:
+            self._specialisations[f"{one.ptx_hash} {one.signature}"] = one.model_copy(update={"ptx": ""})
         return execution
 
     def _construction(self, bench: _Bench, workload: Workload) -> Construction | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,6 +134,7 @@ class RecordingCard(TritonCard):
             num_stages=int(metadata["num_stages"]),
             registers=registers_of(ptx),
             shared=int(metadata["shared"]),
+            ptx_hash=hashlib.sha256(ptx.encode()).hexdigest(),
             ptx=ptx,
             seconds=times.total / 1e6,
         )
