@@ -60,9 +60,9 @@ class Toolchain:
         return self.cuda / "bin" / "ptxas"
 
     @property
-    def cuobjdump(self) -> Path | None:
+    def nvdisasm(self) -> Path | None:
         """The disassembler, where its wheel is installed."""
-        found = self.cuda / "bin" / "cuobjdump"
+        found = self.cuda / "bin" / "nvdisasm"
         return found if found.exists() else None
 
     @property

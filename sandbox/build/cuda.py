@@ -55,7 +55,7 @@ class ExtensionBuilder:
         """Return the part of the cache key that is particular to this language."""
         headers = header_set(self.headers, compiler.toolchain)
         entry = entry_source(candidate, headers, compiler.toolchain)
-        listed = "sass" if compiler.toolchain.cuobjdump else ""
+        listed = "sass" if compiler.toolchain.nvdisasm else ""
         flags = (*self.more_archs, headers.standard, *headers.flags)
         return content_key(headers.identity, entry, listed, *flags)
 
@@ -89,7 +89,7 @@ class ExtensionBuilder:
             log=finished.output,
             kernels=kernel_resources(finished.output),
             warnings=build_warnings(finished.output),
-            sass=_disassembled(compiler, folder),
+            sass=_disassembled(compiler, folder, keep, arch),
             headers=self.headers,
             more_archs=self.more_archs,
         )
@@ -116,12 +116,13 @@ def _kept_text(keep: Path) -> str:
     return "".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(keep.glob("*.ptx"))[:1])
 
 
-def _disassembled(compiler: Compiler, folder: Path) -> str | None:
-    """List the machine code, where the disassembler is installed."""
-    program = compiler.toolchain.cuobjdump
+def _disassembled(compiler: Compiler, folder: Path, keep: Path, arch: str) -> str | None:
+    """List the machine code of an architecture, where the disassembler is installed."""
+    program = compiler.toolchain.nvdisasm
     if program is None:
         return None
-    listed = compiler.run(["/bin/sh", "-c", f'exec "$0" -sass {LIBRARY} > {SASS}', str(program)], folder)
+    cubin = next(keep.glob(f"*.{arch}.cubin")).relative_to(folder)
+    listed = compiler.run(["/bin/sh", "-c", f'exec "$0" "$1" > {SASS}', str(program), str(cubin)], folder)
     return SASS if listed.code == 0 else None
 
 

@@ -6,6 +6,7 @@ from sandbox.build import build
 from sandbox.child.extension import refuse_cuda_build
 from sandbox.child.program import LoadError
 from sandbox.occupancy import card_of, kernel_occupancy
+from sandbox.toolchain import find_toolchain
 from sandbox.values import Candidate, ExitState, KernelResources, Language, SourceFile
 from simgpu.occupancy import OccupancyLimit
 
@@ -64,6 +65,10 @@ def test_one_build_holds_several_architectures(settings):
     assert (warning.file, warning.line) == ("kernel.cu", 5)
     assert "never referenced" in warning.message
     assert build(candidate, "sm_90", settings).more_archs == ()
+    if find_toolchain().nvdisasm is None:
+        assert built.sass is None
+    else:
+        assert "sm_90" in (built.folder / str(built.sass)).read_text()
 
 
 def test_a_library_of_pytorchs_cuda_build_is_refused_on_a_simulated_card(tmp_path):
