@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 import tvm_ffi
 
 from sandbox.child.card import Card
-from sandbox.child.dlpack import CUDA, TensorFactory, UnknownElementTypeError, dtype_of
+from sandbox.child.card_runtime import CardRuntime
+from sandbox.child.dlpack import CUDA, UnknownElementTypeError, dtype_of
 from sandbox.child.host import CardLog, HostError, HostRun
 from sandbox.child.library import load_entry
 from sandbox.child.program import LoadError
 from sandbox.protocol import CandidateConfig
 from sandbox.values import ExitState, Tensor
 from simgpu import LaunchOptions
-from simgpu.cudart.runtime import StandInRuntime
-from simgpu.errors import OutOfDeviceMemoryError
 
 _TORCH_CUDA = b"libc10_cuda.so"
 
@@ -36,29 +34,20 @@ class ExtensionHost:
 
     def __init__(self, config: CandidateConfig, card: Card) -> None:
         self._card = card
-        self._runtime = StandInRuntime(card.spec, card.memory, LaunchOptions())
         # First, so that the candidate's library finds it in place of the real runtime.
-        self._runtime.install(config.standin_cache)
-        self._start = self._runtime.timeline.create_event(0)
-        self._host_memory: dict[int, ctypes.Array[ctypes.c_char]] = {}
-        self._factory = TensorFactory(self._allocate, self._free)
-        self._factory.install()
+        self._runtime = CardRuntime(card, config.standin_cache)
         library = config.folder / (config.library or "")
         refuse_cuda_build(library)
         self._function = load_entry(library, config.entry)
-        self._failures: list[str] = []
 
     def run(self, arguments: Sequence[Tensor], options: LaunchOptions) -> HostRun:
         """Copy the arguments to new addresses, call the entry, copy the results back."""
-        self._runtime.reset()
-        self._failures.clear()
-        self._runtime.timeline.record(self._start, 0)
-        self._runtime.options = options
+        self._runtime.begin(options)
         try:
             with self._card.shifted():
                 addresses = [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
             tensors = [
-                self._factory.tensor(address, argument.dtype, argument.shape)
+                self._runtime.factory.tensor(address, argument.dtype, argument.shape)
                 for address, argument in zip(addresses, arguments, strict=True)
             ]
             results = _results(self._function(*tensors))
@@ -68,39 +57,14 @@ class ExtensionHost:
                 for address, argument in zip(addresses, arguments, strict=True)
             )
         except Exception as error:  # noqa: BLE001 -- TVM FFI raises whatever class the host code names
-            self._note_failure()
+            self._runtime.end()
             return HostRun(error=error)
-        self._note_failure()
+        self._runtime.end()
         return HostRun(outputs=outputs, arguments_after=after)
 
     def log(self) -> CardLog:
         """Return what the card saw during the last run."""
-        runtime = self._runtime
-        busy = sum(report.modelled.microseconds for report in runtime.launches if report.modelled)
-        return CardLog(
-            launches=tuple(runtime.launches),
-            diagnostics=tuple(runtime.diagnostics),
-            refusals=tuple(runtime.refusals),
-            missing=(*runtime.missing, *self._failures),
-            # The default stream waits for every blocking stream, so its clock covers copies and fills too. Kernels
-            # on non-blocking streams would escape it; they are counted one after the other.
-            microseconds=max(busy, self._default_stream_us()),
-        )
-
-    def _note_failure(self) -> None:
-        """Write down a fault of the simulator itself: no verdict is possible then, and it is not the candidate's."""
-        try:
-            self._runtime.raise_failure()
-        except Exception as error:  # noqa: BLE001 -- whatever went wrong inside the simulator
-            self._failures.append(f"the simulator failed: {error!r}")
-
-    def _default_stream_us(self) -> float:
-        timeline = self._runtime.timeline
-        end = timeline.create_event(0)
-        timeline.record(end, 0)
-        elapsed = timeline.elapsed_ms(self._start, end) * 1e3
-        timeline.destroy_event(end)
-        return elapsed
+        return self._runtime.log()
 
     def _read(self, result: tvm_ffi.Tensor) -> Tensor:
         if result.__dlpack_device__()[0] != CUDA:
@@ -112,22 +76,6 @@ class ExtensionHost:
             raise HostError(str(error)) from error
         strides = None if result.is_contiguous() else tuple(result.strides)
         return self._card.read(result.data_ptr(), known, tuple(result.shape), strides)
-
-    def _allocate(self, nbytes: int, device: int) -> int:
-        if device != CUDA:
-            buffer = ctypes.create_string_buffer(max(nbytes, 1))
-            self._host_memory[ctypes.addressof(buffer)] = buffer
-            return ctypes.addressof(buffer)
-        try:
-            return self._card.allocate(nbytes, "torch::empty")
-        except OutOfDeviceMemoryError as error:
-            raise MemoryError(str(error)) from error
-
-    def _free(self, address: int, device: int) -> None:
-        if device == CUDA:
-            self._card.memory.free(address)
-        else:
-            del self._host_memory[address]
 
 
 def refuse_cuda_build(library: Path) -> None:

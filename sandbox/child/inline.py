@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,14 @@ import torch
 import tvm_ffi
 
 from sandbox.child.card import Card
-from sandbox.child.dlpack import CUDA, TensorFactory, dtype_of
+from sandbox.child.card_runtime import CardRuntime
+from sandbox.child.dlpack import CUDA, dtype_of
 from sandbox.child.extension_loader import ExtensionLoader
 from sandbox.child.host import CardLog
 from sandbox.child.library import load_entry
 from sandbox.child.link import ParentLink
 from sandbox.child.torch_card import CardTensor, TorchCard
 from simgpu import LaunchOptions
-from simgpu.cudart.runtime import StandInRuntime
-from simgpu.errors import OutOfDeviceMemoryError
 from tasks.values import DType
 
 
@@ -37,16 +35,10 @@ class InlineExtensions:
     """
 
     def __init__(self, card: Card, torch_card: TorchCard, standin_cache: Path, link: ParentLink) -> None:
-        self._card = card
         self._torch = torch_card
         self._loader = ExtensionLoader(link, self._callable)
-        self._runtime = StandInRuntime(card.spec, card.memory, LaunchOptions())
         # First, so that the libraries find it in place of the real runtime.
-        self._runtime.install(standin_cache)
-        self._start = self._runtime.timeline.create_event(0)
-        self._host_memory: dict[int, ctypes.Array[ctypes.c_char]] = {}
-        self._factory = TensorFactory(self._allocate, self._free)
-        self._factory.install()
+        self._runtime = CardRuntime(card, standin_cache)
 
     def take_over(self) -> None:
         """Make PyTorch's functions build here."""
@@ -54,26 +46,12 @@ class InlineExtensions:
 
     def begin(self, options: LaunchOptions) -> None:
         """Forget the last call; launches run under these options from now on."""
-        self._runtime.reset()
-        self._runtime.timeline.record(self._start, 0)
-        self._runtime.options = options
+        self._runtime.begin(options)
 
     def log(self) -> CardLog:
         """Return what the card saw of the extensions since `begin`."""
-        runtime = self._runtime
-        busy = sum(report.modelled.microseconds for report in runtime.launches if report.modelled)
-        missing = list(runtime.missing)
-        try:
-            runtime.raise_failure()
-        except Exception as error:  # noqa: BLE001 -- whatever went wrong inside the simulator
-            missing.append(f"the simulator failed: {error!r}")
-        return CardLog(
-            launches=tuple(runtime.launches),
-            diagnostics=tuple(runtime.diagnostics),
-            refusals=tuple(runtime.refusals),
-            missing=tuple(missing),
-            microseconds=max(busy, self._stream_us()),
-        )
+        self._runtime.end()
+        return self._runtime.log()
 
     def _callable(self, library: Path, function: str) -> Callable[..., Any]:
         entry = load_entry(library, function)
@@ -86,7 +64,9 @@ class InlineExtensions:
     def _across(self, value: Any) -> Any:  # noqa: ANN401 -- any argument of a host function
         if isinstance(value, CardTensor):
             dtype = DType(str(value.dtype).removeprefix("torch."))
-            return self._factory.borrowed(value.data_ptr(), dtype, tuple(value.shape), tuple(value.stride()), value)
+            return self._runtime.factory.borrowed(
+                value.data_ptr(), dtype, tuple(value.shape), tuple(value.stride()), value
+            )
         if isinstance(value, torch.Tensor):
             raise TypeError("an extension was given a CPU tensor; on a simulated card it takes CUDA tensors")
         return value
@@ -104,27 +84,3 @@ class InlineExtensions:
         if 0 in shape:
             return self._torch.place(torch.empty(shape, dtype=dtype), "empty")
         return self._torch.over(value.data_ptr(), dtype, shape, strides, owner=value)
-
-    def _stream_us(self) -> float:
-        timeline = self._runtime.timeline
-        end = timeline.create_event(0)
-        timeline.record(end, 0)
-        elapsed = timeline.elapsed_ms(self._start, end) * 1e3
-        timeline.destroy_event(end)
-        return elapsed
-
-    def _allocate(self, nbytes: int, device: int) -> int:
-        if device != CUDA:
-            buffer = ctypes.create_string_buffer(max(nbytes, 1))
-            self._host_memory[ctypes.addressof(buffer)] = buffer
-            return ctypes.addressof(buffer)
-        try:
-            return self._card.allocate(nbytes, "torch::empty")
-        except OutOfDeviceMemoryError as error:
-            raise MemoryError(str(error)) from error
-
-    def _free(self, address: int, device: int) -> None:
-        if device == CUDA:
-            self._card.memory.free(address)
-        else:
-            del self._host_memory[address]
