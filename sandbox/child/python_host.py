@@ -111,9 +111,10 @@ class PythonHost:
             Runs first on the same tensors, unrecorded.
         """
         self._triton.begin(options)
+        addresses: list[int] = []
         try:
             with self._card.shifted():
-                addresses = [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
+                addresses += [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
             tensors = [self._tensor(*pair) for pair in zip(addresses, arguments, strict=True)]
             with self.blamed():
                 if prepare is not None:
@@ -130,6 +131,9 @@ class PythonHost:
             )
         except (HostError, SimgpuError, MemoryError) as error:
             return HostRun(error=error)
+        finally:
+            for address in addresses:
+                self._card.memory.free(address)
         return HostRun(outputs=outputs, arguments_after=after)
 
     def log(self) -> CardLog:

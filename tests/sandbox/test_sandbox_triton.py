@@ -18,7 +18,7 @@ H100 = parse_device("sim:h100")
 BEHAVE = Path(__file__).parent / "python" / "behave.py"
 COLUMNS = 37
 NAMES = ["honest", "computes", "to_host", "moves", "beyond", "does_not_compile", "from_host", "unwritten", "raises",
-         "on_cpu", "clusters", "nothing", "asks", "tuned", "falls_back", "in_place", "mixed", "half", "strange"]  # fmt: skip
+         "on_cpu", "clusters", "nothing", "asks", "tuned", "falls_back", "in_place", "mixed", "half", "memory", "strange"]  # fmt: skip
 
 
 def python_candidate(text: str, language: Language = Language.TRITON, entry: str = "forward") -> Candidate:
@@ -136,6 +136,11 @@ def test_faults_and_errors_name_the_line_of_the_file(behave):
     assert (first.kind, first.file, first.line) == ("out_of_bounds", "kernel.py", line_of("tl.store(out_ptr + index"))
     assert behave("does_not_compile")[1].message.startswith(f"kernel.py:{line_of('tl.no_such_function')}: ")
     assert behave("raises")[1].message.startswith(f"kernel.py:{line_of('raise ValueError')}: ")
+
+
+def test_calls_leave_nothing_in_the_cards_memory(behave):
+    used = [float(array(behave("memory")[1].outputs[1])[0]) for _ in range(4)]
+    assert used[-1] <= used[0]
 
 
 def test_what_did_no_work_launched_nothing(behave):

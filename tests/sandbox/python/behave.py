@@ -134,6 +134,14 @@ def half(x):
     return launched(x, torch.empty_like(x, dtype=torch.float16))
 
 
+def memory(x):
+    out = torch.empty_like(x)
+    free, total = torch.cuda.mem_get_info()
+    return launched(x, torch.full(out.shape, float(total - free), device="cuda"), masked=True), torch.full(
+        (1,), float(total - free), device="cuda"
+    )
+
+
 def strange(x):
     return [1, 2]
 
@@ -157,6 +165,7 @@ BEHAVIOURS = [
     in_place,
     mixed,
     half,
+    memory,
     strange,
 ]
 
