@@ -52,10 +52,12 @@ def spinning_loops(
 def _spins(inside: Sequence[Block], tests: dict[int, int]) -> bool:
     instructions = [item for block in inside for item in block.instructions]
     hopes = {register.index for item in instructions if polls(item) for register in written(item)}
-    before = -1
-    while len(hopes) != before:
-        before = len(hopes)
+    told = False  # whether what was polled is stored, for other threads that may load it
+    before = (-1, told)
+    while (len(hopes), told) != before:
+        before = (len(hopes), told)
         for item in instructions:
-            if any(register.index in hopes for register in read(item)):
+            if (told and item.base == "ld") or any(register.index in hopes for register in read(item)):
                 hopes |= {register.index for register in written(item)}
+                told |= item.base == "st"
     return any(tests.get(block.index) in hopes for block in inside)

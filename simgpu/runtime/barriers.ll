@@ -180,6 +180,8 @@ open:
 sleep:
   br i1 %waits, label %switch, label %out
 switch:
+  %p_gave_way = getelementptr i8, ptr %w, i64 $w_gave_way
+  store i32 $at_barrier, ptr %p_gave_way
   %p_main = getelementptr i8, ptr %w, i64 $w_main_stack
   %main = load i64, ptr %p_main
   call void @sgpu_switch(ptr %wp, i64 %main)

@@ -54,7 +54,7 @@ spun:
   br i1 %still, label %idle, label %alive
 alive:
   call void @note_progress(ptr %w)
-  br label %step
+  br label %idle
 idle:
   %calm1 = add i32 %calm, 1
   %round = icmp uge i32 %calm1, %workers
@@ -67,7 +67,7 @@ joined:
   %workers1 = add i32 %workers, 1
   br label %loop
 step:
-  %calm2 = phi i32 [ %calm, %take ], [ 0, %alive ], [ %calm1, %idle ], [ 0, %widen ]
+  %calm2 = phi i32 [ %calm, %take ], [ %calm1, %idle ], [ 0, %widen ]
   %other = call ptr @next_holder(ptr %w)
   %last = icmp eq ptr %other, null
   %halt = load atomic i32, ptr %abort monotonic, align 4
@@ -158,7 +158,8 @@ out:
   ret void
 }
 
-; Run a block's warps in turn until it ends, a fault stops it, or all warps that can run only spin: then true.
+; Run a block's warps in turn until it ends, a fault stops it, or its warps only spin, or wait at barriers for those that
+; do: then true.
 define internal i1 @run_block(ptr %w) {
 entry:
   %p_warps = getelementptr i8, ptr %w, i64 $w_warps
@@ -176,7 +177,7 @@ entry:
   %stack_size = load i64, ptr %p_stack_size
   %p_suspends = getelementptr i8, ptr %w, i64 $w_suspends
   %suspends = load i32, ptr %p_suspends
-  %p_spun = getelementptr i8, ptr %w, i64 $w_spun
+  %p_gave_way = getelementptr i8, ptr %w, i64 $w_gave_way
   %p_further = getelementptr i8, ptr %w, i64 $w_further
   %further = load ptr, ptr %p_further
   %alone = icmp eq ptr %further, null
@@ -187,6 +188,7 @@ scan:
   %k = phi i32 [ 0, %round ], [ %k1, %next ]
   %progress = phi i1 [ false, %round ], [ %progress1, %next ]
   %busy = phi i1 [ %alone, %round ], [ %busy1, %next ]
+  %spins = phi i1 [ false, %round ], [ %spins1, %next ]
   %k64 = zext i32 %k to i64
   %p_i = getelementptr i32, ptr %order, i64 %k64
   %i = load i32, ptr %p_i
@@ -210,18 +212,21 @@ boot:
 switch:
   %sp = phi i64 [ %old, %start ], [ %fresh, %boot ]
   store i32 %i, ptr %p_current
-  store i32 0, ptr %p_spun
+  store i32 0, ptr %p_gave_way
   call void @new_tag(ptr %w)
   call void @sgpu_switch(ptr %p_main, i64 %sp)
-  %spun = load i32, ptr %p_spun
-  %worked = icmp eq i32 %spun, 0
+  %why = load i32, ptr %p_gave_way
+  %worked = icmp eq i32 %why, 0
   %busy2 = or i1 %busy, %worked
+  %spun = icmp eq i32 %why, $spinning
+  %spins2 = or i1 %spins, %spun
   %stop = load atomic i32, ptr %abort monotonic, align 4
   %stopped = icmp ne i32 %stop, 0
   br i1 %stopped, label %done, label %next
 next:
   %progress1 = phi i1 [ %progress, %scan ], [ true, %switch ]
   %busy1 = phi i1 [ %busy, %scan ], [ %busy2, %switch ]
+  %spins1 = phi i1 [ %spins, %scan ], [ %spins2, %switch ]
   %k1 = add i32 %k, 1
   %more = icmp ult i32 %k1, %warps
   br i1 %more, label %scan, label %judge
@@ -235,11 +240,13 @@ ended:
 alive:
   br i1 %progress1, label %going, label %stuck
 going:
-  br i1 %busy1, label %again, label %spins
+  %works = xor i1 %spins1, true
+  %goes_on = or i1 %busy1, %works
+  br i1 %goes_on, label %again, label %waits
 again:
   call void @note_progress(ptr %w)
   br label %round
-spins:
+waits:
   ret i1 true
 stuck:
   call void @blame_deadlock(ptr %w)

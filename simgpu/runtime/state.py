@@ -17,6 +17,8 @@ FUEL = 20_000
 """Warp instructions between two looks at the budget and the other warps."""
 SPIN_FUEL = 500
 """The same in a loop that waits for another thread."""
+SPINNING, AT_BARRIER = 1, 2
+"""Why a warp gave way, other than for having left or worked for long: `Worker.gave_way`."""
 IDLE_ROUNDS = 100
 """Rounds in which all blocks that the card holds only wait, after which they are taken to wait for one that is not
 among them."""
@@ -116,7 +118,7 @@ class Worker(ctypes.Structure):
         ("live", ctypes.c_int32),
         ("dynamic_shared", ctypes.c_int32),
         ("holds_block", ctypes.c_int32),
-        ("spun", ctypes.c_int32),
+        ("gave_way", ctypes.c_int32),
         ("moved", ctypes.c_int32),
         ("host_thread", ctypes.c_int32),
         ("host_threads", ctypes.c_int32),
@@ -202,6 +204,8 @@ def placeholders() -> dict[str, str]:
         "fuel": str(FUEL),
         "spin_fuel": str(SPIN_FUEL),
         "idle_rounds": str(IDLE_ROUNDS),
+        "spinning": str(SPINNING),
+        "at_barrier": str(AT_BARRIER),
         "idle_rounds_of_all": str(IDLE_ROUNDS_OF_ALL),
         "fault_starved": str(FAULT_STARVED),
         "poison": str(POISON),

@@ -238,8 +238,8 @@ runaway:
   call void @sgpu_fault(ptr %w, i32 5, i32 %site, i32 %lane, i64 0)
   unreachable
 mark:
-  %p_spun = getelementptr i8, ptr %w, i64 $w_spun
-  store i32 1, ptr %p_spun
+  %p_gave_way = getelementptr i8, ptr %w, i64 $w_gave_way
+  store i32 $spinning, ptr %p_gave_way
   %p_site = getelementptr i8, ptr %wp, i64 $p_site
   %before = load i32, ptr %p_site
   store i32 %site, ptr %p_site

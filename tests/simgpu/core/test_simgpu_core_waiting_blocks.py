@@ -49,6 +49,18 @@ KERNEL(warps_wait_for_the_next_block) {
   __threadfence();
   if (T % 32 == 0) *turn = *turn + 1;
 }
+KERNEL(polls_for_the_block_each_time) {
+  __shared__ int seen;
+  do {
+    __syncthreads();
+    if (T == 0) seen = atomicCAS(work, -1, -1);
+    __syncthreads();
+  } while (seen != (int)(BLOCKS - 1 - B));
+  data[B * 64 + T] = T;
+  __threadfence();
+  __syncthreads();
+  if (T == 0) atomicAdd(work, 1);
+}
 KERNEL(spin_lock) {
   if (T == 0) {
     for (int k = 0; k < 5; k++) {
@@ -101,8 +113,8 @@ def run(card, compile_cuda, kernel, blocks, *, warps=2, **options):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("seed", [None, 1])
 def test_blocks_hand_over_to_earlier_ones(card, compile_cuda, checks, threads, seed):
-    options = {"checks": checks, "threads": threads, "schedule_seed": seed}
-    for kernel in ("later_block_first", "warps_wait_for_the_next_block"):
+    options = {"checks": checks, "threads": threads, "schedule_seed": seed, "instruction_budget": 20_000_000}
+    for kernel in ("later_block_first", "warps_wait_for_the_next_block", "polls_for_the_block_each_time"):
         report, got = run(card, compile_cuda, kernel, 40, **options)
         assert report.ok, report.diagnostics
         assert report.blocks_run == 40
