@@ -9,6 +9,7 @@ import pytest
 CORPORA = (
     "agent/offline/test_agent_offline_kernels.py",
     "exploits/test_exploits_families.py",
+    "sandbox/test_sandbox_build_errors.py",
     "sandbox/test_sandbox_hostile.py",
     "sandbox/test_sandbox_modelnew.py",
     "sandbox/test_sandbox_stress.py",

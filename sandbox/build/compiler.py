@@ -11,7 +11,7 @@ from sandbox.settings import SandboxSettings
 from sandbox.toolchain import Toolchain
 from sandbox.values import BuildError, BuildErrorKind, ExitState, Limits
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every cache key; changes when the layout of a cached build does."""
 
 
