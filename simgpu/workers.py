@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from simgpu.runtime.stacks import STACK_BYTES, FiberStacks
 
 SHADOW_SLACK = 64
 """Cells behind the last one of shared memory's shadow, since vectors of cells may reach past it."""
+_MARGIN = 128
+"""Bytes that keep the data of two threads out of one cache line, and of its neighbour."""
 _FURTHER = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
 
 
@@ -32,11 +36,11 @@ class WorkerMemory:
         fill(self.state)
         stacks = warps if compiled.suspends else 1
         self._stacks = FiberStacks(stacks)
-        self._shared = np.empty(shared_size + 256, np.uint8)
+        self._shared = np.empty(shared_size + 2 * _MARGIN + 256, np.uint8)[_MARGIN:]
         self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64 + state.PRINT_RECORD, np.uint8)
-        self._cache = np.zeros((len(program.sites) + 1, 2), np.uint64)
+        self._cache = _apart((len(program.sites) + 1, 2), np.uint64)
         self._cache[:, 0] = 2**64 - 1
-        self.block_counts = np.zeros((len(program.counted) + 1, 2), np.int64)
+        self.block_counts = _apart((len(program.counted) + 1, 2), np.int64)
         self.events = np.zeros((len(program.sites) + 1, len(state.EVENT_FIELDS)), np.int64)
         own = self.state
         own.stacks, own.stack_size = self._stacks.address, STACK_BYTES
@@ -44,12 +48,12 @@ class WorkerMemory:
         own.local_size = program.local_bytes
         own.local_fill = program.local_bytes * 32 * warps if program.variant.checks else 0
         own.cache = self._cache.ctypes.data
-        self._site_marks = np.zeros((len(program.sites) + 1, 2), np.uint64)
+        self._site_marks = _apart((len(program.sites) + 1, 2), np.uint64)
         own.site_marks = self._site_marks.ctypes.data
         own.block_counts, own.events = self.block_counts.ctypes.data, self.events.ctypes.data
         own.suspends = int(compiled.suspends)
         cells = shared_size >> program.shared_shift
-        self._shadow = np.zeros((2, cells + SHADOW_SLACK), np.uint16)
+        self._shadow = _apart((2, cells + SHADOW_SLACK), np.uint16)
         own.shadow_writers, own.shadow_readers = self._shadow[0].ctypes.data, self._shadow[1].ctypes.data
         own.shadow_cells, own.shadow_shift = cells, program.shared_shift
         own.reserved, own.reserved_bytes = program.reserved_shared
@@ -120,6 +124,12 @@ class Workers:
         run(first.address)
         for thread in threads:
             thread.join()
+
+
+def _apart(shape: tuple[int, ...], kind: type[np.generic]) -> NDArray[Any]:
+    """Return zeros that share no cache line with what another thread uses."""
+    count, margin = prod(shape), _MARGIN // np.dtype(kind).itemsize
+    return np.zeros(count + 2 * margin, kind)[margin : margin + count].reshape(shape)
 
 
 def _aligned(buffer: NDArray[np.uint8], align: int) -> int:

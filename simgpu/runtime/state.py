@@ -72,6 +72,7 @@ class Worker(ctypes.Structure):
     """One operating-system thread's execution state; the runtime's IR reaches fields by their offsets."""
 
     _fields_ = [
+        ("before", ctypes.c_uint8 * 128),  # so that two workers share no cache line
         ("main_stack", ctypes.c_uint64),
         ("entry", ctypes.c_uint64),
         ("params", ctypes.c_uint64),
@@ -159,6 +160,7 @@ class Worker(ctypes.Structure):
         ("reserved_bytes", ctypes.c_uint64),
         ("warp", Warp * MAX_WARPS),
         ("barrier", Barrier * BARRIERS),
+        ("behind", ctypes.c_uint8 * 128),
     ]
 
 
