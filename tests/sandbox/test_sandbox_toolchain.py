@@ -9,7 +9,12 @@ def test_every_part_is_where_it_is_said_to_be():
     tools = find_toolchain()
     for path in (tools.nvcc, tools.ptxas, tools.gxx):
         assert os.access(path, os.X_OK)
-    for path in (tools.cudart, tools.tvm_ffi_library, tools.headers / "light" / "torch" / "extension.h", *tools.cuda_includes):
+    for path in (
+        tools.cudart,
+        tools.tvm_ffi_library,
+        tools.headers / "light" / "torch" / "extension.h",
+        *tools.cuda_includes,
+    ):
         assert path.exists()
     # The wheels, never an installation of the system's.
     assert "nvidia/cu13" in str(tools.nvcc)
