@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simgpu.errors import OutOfDeviceMemoryError
-from simgpu.runtime.state import POISON
+from simgpu.runtime.state import PAGE_BITS, POISON
 from simgpu.tags import WriteTags
 
 ALIGNMENT = 256
 _RED_ZONE = 256
 """Unused bytes behind each allocation, so that a small overrun hits no other one."""
+_LARGE = 1 << 19
 _MAP_NORESERVE = 0x4000
 _POISON_LIMIT = 64 << 20
 """Larger allocations are poisoned so far only: touching all of a very large one costs real memory."""
@@ -101,7 +102,8 @@ class DeviceMemory:
             raise OutOfDeviceMemoryError(
                 f"{nbytes} bytes asked for, {max(self.capacity - self._used, 0)} of {self.capacity} free"
             )
-        address = self._reuse(room) if self._top + room > self._base + 2 * self.capacity else self._extend(room)
+        fits = self._next_place(room) + room <= self._base + 2 * self.capacity
+        address = self._extend(room) if fits else self._reuse(room)
         place = bisect.bisect_left(self._addresses, address)
         self._addresses.insert(place, address)
         self._allocations.insert(place, Allocation(address, nbytes, label))
@@ -124,9 +126,16 @@ class DeviceMemory:
         return None
 
     def _extend(self, room: int) -> int:
-        address = self._top
-        self._top += room
+        address = self._next_place(room)
+        self._top = address + room
         return address
+
+    def _next_place(self, room: int) -> int:
+        """Return where an allocation may begin; a large one shares no page with the one before it.
+
+        Pages tell what a launch has stored to (`runtime/written_pages.ll`).
+        """
+        return self._top + (-(self._top - self._start) % (1 << PAGE_BITS) if room >= _LARGE else 0)
 
     def _reuse(self, room: int) -> int:
         """Take the first run of freed neighbours that is large enough."""
