@@ -14,8 +14,12 @@ class SourceLine(Value):
     """Line number."""
     instructions: int
     """Warp instructions."""
+    classes: tuple[tuple[str, int], ...] = ()
+    """The same by class: `fp32`, `global_load`, ..."""
     active_lanes: float
     """Mean number of active lanes, 0 to 32."""
+    unique_bytes: int | None = None
+    """Distinct bytes of global memory that it touched, in whole sectors; None where it touched none."""
     global_requests: int
     """Warp-wide loads and stores of global memory."""
     global_sectors: int

@@ -36,6 +36,11 @@ _TENSOR_KINDS = {
 _FLOAT_CLASSES = {"f16": "fp16", "f16x2": "fp16", "bf16": "fp16", "bf16x2": "fp16", "f32": "fp32", "f64": "fp64"}
 
 
+_LINE_MAP_BYTES = 2 << 30
+"""Address space for the maps of all lines."""
+_NO_GLOBAL = frozenset({"shared", "shared::cta", "local", "param", "const"})
+
+
 class CountingWorker(Protocol):
     """A worker's raw counts."""
 
@@ -46,7 +51,11 @@ class CountingWorker(Protocol):
 
 
 class Totals:
-    """What a counted launch shares between workers: one byte for each sector of memory read, and written."""
+    """What a counted launch shares between workers: maps with one byte for each sector of memory that was touched.
+
+    One map is of what was read, one of what was written, and each source line has its own unless memory in use and
+    lines are so many that their maps would not fit.
+    """
 
     def __init__(self, program: Program, memory: DeviceMemory) -> None:
         self.program = program
@@ -58,6 +67,19 @@ class Totals:
         sectors = (memory.top - memory.base) // SECTOR_BYTES + 1
         self.read_map = np.zeros(sectors, np.uint8)
         self.write_map = np.zeros(sectors, np.uint8)
+        lines = {place for site in program.sites if (place := _global_line(site.instruction)) is not None}
+        kept = lines if sectors * len(lines) <= _LINE_MAP_BYTES else ()
+        # Zeroed memory is real only where it is written to.
+        self.line_maps = {place: np.zeros(sectors, np.uint8) for place in kept}
+        self._site_maps = np.zeros(len(program.sites) + 1, np.uint64)
+        for number, site in enumerate(program.sites):
+            own = self.line_maps.get(site.instruction.location) if site.instruction.location else None
+            self._site_maps[number] = 0 if own is None else own.ctypes.data
+
+    def fill(self, worker: state.Worker) -> None:
+        """Tell a worker where the maps are."""
+        worker.read_map, worker.write_map = self.read_map.ctypes.data, self.write_map.ctypes.data
+        worker.line_maps = self._site_maps.ctypes.data
 
     def distinct_bytes(self, touched: NDArray[np.uint8], factor: float) -> int:
         """Return the distinct bytes of a map, scaled by `factor` but within each allocation's size."""
@@ -127,36 +149,52 @@ def _site_events(workers: Sequence[CountingWorker]) -> list[list[int]]:
     return rows
 
 
-def count_lines(
-    program: Program, workers: Sequence[CountingWorker], *, run: int, grid: int
-) -> tuple[LineCounters, ...]:
+def _global_line(instruction: Instruction) -> Location | None:
+    """Return the source line of an access that may go to global memory."""
+    return None if _NO_GLOBAL.intersection(instruction.modifiers) else instruction.location
+
+
+class _Line(_Events):
+    """What one source line executed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes: Counter[str] = Counter()
+
+
+def count_lines(totals: Totals, workers: Sequence[CountingWorker], *, run: int, grid: int) -> tuple[LineCounters, ...]:
     """Return what each source line executed; inlined code counts for the line that `.loc` gives it."""
+    program = totals.program
     counts = np.sum([worker.block_counts for worker in workers], axis=0).tolist()
-    lines: defaultdict[Location, _Events] = defaultdict(_Events)
+    lines: defaultdict[Location, _Line] = defaultdict(_Line)
     for block, (warps, lanes) in zip(program.counted, counts, strict=False):
         for instruction in block.instructions if warps else ():
             if instruction.location is not None:
-                own = lines[instruction.location].sums
-                own["instructions"] += warps
-                own["thread_instructions"] += lanes
-                own["barriers"] += warps * waits(instruction)
+                line = lines[instruction.location]
+                line.classes[instruction_class(instruction)] += warps
+                line.sums["thread_instructions"] += lanes
+                line.sums["barriers"] += warps * waits(instruction)
     for site, row in zip(program.sites, _site_events(workers), strict=False):
         location = site.instruction.location
         if location is not None and any(row):
             lines[location].add(row)
     factor = grid / run
     order = sorted(lines, key=lambda line: (line.file, line.line))
-    return tuple(_line_counters(line, lines[line], factor) for line in order)
+    return tuple(_line_counters(totals, line, lines[line], factor) for line in order)
 
 
-def _line_counters(line: Location, events: _Events, factor: float) -> LineCounters:
+def _line_counters(totals: Totals, line: Location, events: _Line, factor: float) -> LineCounters:
     def scaled(*names: str) -> int:
         return round(sum(events.sums[name] for name in names) * factor)
 
+    touched = totals.line_maps.get(line)
+    global_memory = scaled("load_requests", "store_requests", "atomic_requests")
     return LineCounters(
         file=line.file,
         line=line.line,
-        instructions=scaled("instructions"),
+        instructions=round(events.classes.total() * factor),
+        classes=tuple((kind, round(count * factor)) for kind, count in sorted(events.classes.items())),
+        unique_bytes=totals.distinct_bytes(touched, factor) if touched is not None and global_memory else None,
         thread_instructions=scaled("thread_instructions"),
         global_requests=scaled("load_requests", "store_requests"),
         global_sectors=scaled("load_sectors", "store_sectors"),

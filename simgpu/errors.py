@@ -4,7 +4,8 @@ SimgpuError
 ├── PtxSyntaxError       the text is not PTX
 ├── UnsupportedError     PTX that is not implemented, by name and line
 ├── LaunchRefusedError   a launch that a real card would refuse (limits, unknown kernel, parameter size)
-└── OutOfDeviceMemoryError
+├── OutOfDeviceMemoryError
+└── OutOfHostMemoryError this machine cannot hold the launch
 """
 
 
@@ -30,3 +31,7 @@ class LaunchRefusedError(SimgpuError):
 
 class OutOfDeviceMemoryError(SimgpuError):
     """The simulated card's memory is used up."""
+
+
+class OutOfHostMemoryError(SimgpuError):
+    """A launch needs more memory of this machine than it has; a card would run it."""

@@ -212,7 +212,7 @@ class _Run:
         if self._totals is not None:
             grid = prod(self._request.grid)
             counters = collect(self._totals, workers, run=total, grid=grid)
-            lines = count_lines(self._compiled.program, workers, run=total, grid=grid)
+            lines = count_lines(self._totals, workers, run=total, grid=grid)
         return LaunchReport(
             self._kernel.name,
             self._request.grid,
@@ -254,4 +254,4 @@ class _Run:
         if self._tags is not None:
             self._tags.fill(worker)
         if self._totals is not None:
-            worker.read_map, worker.write_map = self._totals.read_map.ctypes.data, self._totals.write_map.ctypes.data
+            self._totals.fill(worker)

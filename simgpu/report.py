@@ -146,6 +146,11 @@ class LineCounters:
     """Warp instructions."""
     thread_instructions: int = 0
     """The same, for each active lane."""
+    classes: tuple[tuple[str, int], ...] = ()
+    """Warp instructions by class, as in `Counters.instructions`."""
+    unique_bytes: int | None = None
+    """Distinct bytes of global memory that it touched, in whole sectors; None where it touched none, or where memory in
+    use and lines are too many to keep apart."""
     global_requests: int = 0
     """Warp-wide loads and stores of global memory; atomics are counted by themselves."""
     global_sectors: int = 0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simgpu.errors import OutOfHostMemoryError
 from simgpu.memory import DeviceMemory
 from simgpu.module import CompiledKernel
 from simgpu.printing import printed_text
@@ -88,6 +89,7 @@ class Workers:
         self._make, self._most = make, most
         self._lock = threading.Lock()
         self._further = _FURTHER(self._add)
+        self._failure: BaseException | None = None
         self._idle = np.zeros((threads + 1, threads + 1), np.uint64)
         self._spins = spins
         self.all = [self._joined(number, threads) for number in range(threads)]
@@ -98,24 +100,47 @@ class Workers:
         own.ring = worker.address
         own.host_thread, own.host_threads = thread, threads
         if self._spins:
-            own.further = ctypes.cast(self._further, ctypes.c_void_p).value or 0
+            # Not by `cast`, which makes its argument refer to itself and so keeps it from being freed at once.
+            own.further = ctypes.c_void_p.from_buffer(self._further).value or 0
             own.idle = self._idle.ctypes.data
         return worker
 
     def _add(self, _asking: int) -> int | None:
-        """Make a further worker and return its address; None when the card, or this machine, holds no more."""
+        """Make a further worker and return its address; None when the card or this machine holds no more."""
         with self._lock:
-            if len(self.all) >= self._most:
+            if self._failure is not None or len(self.all) >= self._most:
                 return None
             try:
                 worker = self._joined(0, len(self._idle) - 1)
-            except (MemoryError, OSError):
+            except BaseException as error:  # noqa: BLE001 - nothing can be raised through machine code; `run` does it
+                self._failure = error
                 return None
             self.all.append(worker)
             return worker.address
 
     def run(self) -> None:
-        """Run all blocks."""
+        """Run all blocks.
+
+        Raises
+        ------
+        OutOfHostMemoryError
+            Blocks that wait for others could not all be under way for want of this machine's memory.
+        """
+        try:
+            self._run()
+        finally:
+            # The callback refers to its owner: without this the stacks would wait for the collector of cycles.
+            del self._further
+        starved = any(worker.state.fault_kind == state.FAULT_STARVED for worker in self.all)
+        if isinstance(self._failure, MemoryError | OSError) and starved:
+            raise OutOfHostMemoryError(
+                f"blocks of this launch wait for each other, and this machine had memory for {len(self.all)} of"
+                f" {self._most} at once ({self._failure or 'out of memory'})"
+            ) from self._failure
+        if self._failure is not None and not isinstance(self._failure, MemoryError | OSError):
+            raise self._failure
+
+    def _run(self) -> None:
         run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(load_runtime().address("sgpu_run"))
         first, *others = list(self.all)
         threads = [threading.Thread(target=run, args=(worker.address,)) for worker in others]

@@ -47,6 +47,12 @@ count:
   %rm = load ptr, ptr %p_rm
   %p_wm = getelementptr i8, ptr %w, i64 $w_write_map
   %wm = load ptr, ptr %p_wm
+  %p_lm = getelementptr i8, ptr %w, i64 $w_line_maps
+  %lms = load ptr, ptr %p_lm
+  %at_site = zext i32 %site to i64
+  %p_own = getelementptr ptr, ptr %lms, i64 %at_site
+  %lm = load ptr, ptr %p_own
+  %by_line = icmp ne ptr %lm, null
   %reads = icmp ne i32 %kind, 1
   %writes = icmp ne i32 %kind, 0
   br label %loop
@@ -65,6 +71,12 @@ loop:
   %rest1 = and i32 %rest, %keep
   %n1 = add i64 %n, 1
   %at = sub i64 %s, %first
+  br i1 %by_line, label %line, label %after_line
+line:
+  %p_l = getelementptr i8, ptr %lm, i64 %at
+  store i8 1, ptr %p_l
+  br label %after_line
+after_line:
   br i1 %reads, label %read, label %after_read
 read:
   %p_r = getelementptr i8, ptr %rm, i64 %at

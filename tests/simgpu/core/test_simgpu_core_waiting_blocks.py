@@ -1,10 +1,14 @@
 """Blocks that wait for each other make progress, as many as a card holds; those that wait for ever are reported."""
 
+import gc
+
 import numpy as np
 import pytest
 
 from simgpu import DiagnosticKind
+from simgpu.errors import OutOfHostMemoryError
 from simgpu.occupancy import occupancy
+from simgpu.runtime.stacks import FiberStacks
 from simgpu.specs import device_spec
 
 SOURCE = r"""
@@ -177,3 +181,29 @@ def test_a_loop_that_polls_and_works_is_no_deadlock(card, compile_cuda):
     report, got = run(card, compile_cuda, "works_while_it_counts", 6, resident_blocks=2)
     assert report.ok, report.diagnostics
     assert got[:64].tolist() == [5] * 64
+
+
+def test_a_launch_gives_its_stacks_back_at_once(card, compile_cuda):
+    module = compile_cuda(SOURCE)
+    data, work = card.put(np.zeros(64 * 40, np.int32)), card.put(np.zeros(1, np.int32))
+    gc.collect()
+    before = sum(isinstance(one, FiberStacks) for one in gc.get_objects())
+    gc.disable()
+    try:
+        assert card.run(module, "barrier_of_the_grid", (40,), (64,), data, work).ok
+        assert sum(isinstance(one, FiberStacks) for one in gc.get_objects()) == before
+    finally:
+        gc.enable()
+
+
+def test_memory_that_this_machine_lacks_is_no_deadlock(card, compile_cuda, monkeypatch):
+    def refuse(stacks, count):
+        if next(made) > 4:
+            raise OSError(12, "no further memory mappings")
+        original(stacks, count)
+
+    original, made = FiberStacks.__init__, iter(range(1000))
+    monkeypatch.setattr(FiberStacks, "__init__", refuse)
+    data, work = card.put(np.zeros(64 * 40, np.int32)), card.put(np.zeros(1, np.int32))
+    with pytest.raises(OutOfHostMemoryError, match="no further memory mappings"):
+        card.run(compile_cuda(SOURCE), "barrier_of_the_grid", (40,), (64,), data, work)
