@@ -38,6 +38,12 @@ def run(
         list[str] | None,
         typer.Option(help="A further flag for nvcc, as --nvcc-flag=-DSIZE=64; may be repeated."),
     ] = None,
+    checks: Annotated[
+        bool,
+        typer.Option(
+            help="Check every access. Without it kernels run faster, and what they read unwritten or beyond is unseen."
+        ),
+    ] = True,
     counters: Annotated[
         bool, typer.Option("--counters", help="Count each kernel's work by source line; shown on standard error.")
     ] = False,
@@ -64,6 +70,7 @@ def run(
         library,
         device_spec(target.model),
         [str(program), *(arguments or [])],
+        checks=checks,
         on_launch=counted.append if counters else None,
     )
     for shown in counter_tables(counted):

@@ -52,6 +52,7 @@ class _News:
 
 
 _REPORTS = TypeAdapter(LaunchReport)
+_OPTIONS = TypeAdapter(LaunchOptions)
 
 
 def card_memory(spec: DeviceSpec) -> DeviceMemory:
@@ -61,7 +62,12 @@ def card_memory(spec: DeviceSpec) -> DeviceMemory:
 
 
 def run_program(
-    library: Path, spec: DeviceSpec, args: Sequence[str], *, on_launch: Callable[[LaunchReport], None] | None = None
+    library: Path,
+    spec: DeviceSpec,
+    args: Sequence[str],
+    *,
+    checks: bool = True,
+    on_launch: Callable[[LaunchReport], None] | None = None,
 ) -> int:
     """Run a program's `main` and return its exit code; 128 + n when signal n killed it.
 
@@ -76,6 +82,8 @@ def run_program(
         Card to run on.
     args
         What `main` gets as `argv`: the program's name, then its arguments.
+    checks
+        Check every access of its kernels (`LaunchOptions.checks`).
     on_launch
         Given the report of each launch while the program runs, counters and modelled time included; counting slows
         the program, so it is done only where this is given.
@@ -88,9 +96,10 @@ def run_program(
         The program does not load, or the simulator failed.
     """
     reading, writing = os.pipe()
-    counting = "plain" if on_launch is None else "count"
+    options = LaunchOptions(checks=checks, counters=on_launch is not None)
+    chosen = _OPTIONS.dump_json(options).decode()
     command = [
-        *(sys.executable, "-m", "simgpu.program", str(writing), counting, spec.model_dump_json(), str(library)),
+        *(sys.executable, "-m", "simgpu.program", str(writing), chosen, spec.model_dump_json(), str(library)),
         *args,
     ]
     try:
@@ -129,7 +138,7 @@ def _print_as_the_program(text: str) -> None:
     c.fwrite(data, ctypes.c_size_t(1), ctypes.c_size_t(len(data)), ctypes.c_void_p.in_dll(c, "stdout"))
 
 
-def _run_here(pipe: TextIO, spec: DeviceSpec, library: Path, args: Sequence[str], *, count: bool) -> int:
+def _run_here(pipe: TextIO, options: LaunchOptions, spec: DeviceSpec, library: Path, args: Sequence[str]) -> int:
     """Run the program in this process; news goes to the pipe at once, since the program may never return."""
 
     def tell(kind: _NewsKind, message: str) -> None:
@@ -146,11 +155,11 @@ def _run_here(pipe: TextIO, spec: DeviceSpec, library: Path, args: Sequence[str]
     runtime = StandInRuntime(
         spec,
         card_memory(spec),
-        LaunchOptions(counters=count),
+        options,
         count_when_timed=True,
         on_trouble=tell_trouble,
         on_print=_print_as_the_program,
-        on_launch=tell_launch if count else None,
+        on_launch=tell_launch if options.counters else None,
     )
     try:
         runtime.install()
@@ -164,13 +173,13 @@ def _run_here(pipe: TextIO, spec: DeviceSpec, library: Path, args: Sequence[str]
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="simgpu: %(message)s")
-    _, descriptor, counting, card, program_library, *program_args = sys.argv
+    _, descriptor, chosen, card, program_library, *program_args = sys.argv
     with os.fdopen(int(descriptor), "w", encoding="utf-8") as news:
         code = _run_here(
             news,
+            _OPTIONS.validate_json(chosen),
             DeviceSpec.model_validate_json(card),
             Path(program_library),
             program_args,
-            count=counting == "count",
         )
     sys.exit(code & 0xFF)
