@@ -186,7 +186,7 @@ def processes(marker: str) -> list[str]:
 @pytest.mark.parametrize("name", LISTED)
 def test_a_hostile_source_gets_a_clear_refusal_and_leaves_nothing(own_settings, canary, name):
     hostile = LISTED[name]
-    start = time.monotonic()
+    start, peak = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BuildError) as caught:
         build(hostile.candidate(canary), "sm_90", own_settings)
     seconds = time.monotonic() - start
@@ -202,8 +202,8 @@ def test_a_hostile_source_gets_a_clear_refusal_and_leaves_nothing(own_settings, 
     assert list(own_settings.cache_dir.glob("scratch/*")) == []
     assert processes(str(own_settings.cache_dir)) == []
     assert not Path("/usr/kernelwright-was-here").exists()
-    # Whatever the compiler printed or made, this process stays small.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20
+    # Whatever the compiler printed or made, this process, which may have run other tests before, hardly grows.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak < 1 << 18
 
 
 @pytest.mark.parametrize(
