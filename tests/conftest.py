@@ -8,17 +8,22 @@ import pytest
 # Long lists of kernels and programs that all try the same machinery: `make test-corpus`, which CI runs too.
 CORPORA = (
     "agent/offline/test_agent_offline_kernels.py",
+    "cli/test_cli_build.py",
     "exploits/test_exploits_families.py",
     "sandbox/test_sandbox_build_errors.py",
     "sandbox/test_sandbox_hostile.py",
     "sandbox/test_sandbox_modelnew.py",
+    "sandbox/test_sandbox_probes.py",
     "sandbox/test_sandbox_stress.py",
+    "sandbox/test_sandbox_triton.py",
     "sandbox/test_sandbox_verdicts.py",
     "sandbox/extensions/",
     "sandbox/soak/",
     "simgpu/corpus/",
     "simgpu/host/test_simgpu_host_corpus.py",
+    "simgpu/host/test_simgpu_host_native_build.py",
     "simgpu/triton/",
+    "verifier/test_verifier_races.py",
 )
 
 
