@@ -55,12 +55,7 @@ def compile_program(
     UserError
         One of the files or folders does not exist.
     """
-    for source in sources:
-        if not source.is_file():
-            raise UserError(f"{source} is not a file; name a CUDA source such as program.cu")
-    for folder in include:
-        if not folder.is_dir():
-            raise UserError(f"{folder} is not a folder with headers")
+    _check_paths(sources, include)
     settings = settings or SandboxSettings.load()
     isolation = choose_isolation(settings.isolation)
     compiler = Compiler(find_toolchain(), isolation, settings.compile_limits, settings)
@@ -88,6 +83,16 @@ def compile_program(
             raise build_error(finished.output)
 
     return cache.entry(key, fill).folder / _PROGRAM
+
+
+def _check_paths(sources: Sequence[Path], include: Sequence[Path]) -> None:
+    """Refuse sources and folders that are not there."""
+    for source in sources:
+        if not source.is_file():
+            raise UserError(f"{source} is not a file; name a CUDA source such as program.cu")
+    for folder in include:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is not a folder with headers")
 
 
 def _dependencies(command: Sequence[str], compiler: Compiler, cache: BuildCache, readable: Sequence[Path]) -> set[Path]:
