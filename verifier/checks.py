@@ -80,14 +80,6 @@ def ended(draw: Draw, execution: Execution) -> Check:
     return check(draw, name, status, execution.message)
 
 
-def answer(draw: Draw, execution: Execution) -> Check:
-    """Return the first of ended, form and values that failed, else the check of the values."""
-    for found in (ended(draw, execution), _form(draw, execution)):
-        if not found.passed:
-            return found
-    return values(draw, execution)
-
-
 def _form(draw: Draw, execution: Execution) -> Check:
     """Check number, element types and sizes of the outputs, all strict: `(1,)` is not `()`."""
     expected, got = draw.native, execution.outputs

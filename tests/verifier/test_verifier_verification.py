@@ -127,6 +127,20 @@ def test_a_changed_argument_is_found_even_by_one_bit(make_task, judge):
     assert judge(make_task(), _laboratory(kernel)).status is Status.MUTATED_INPUT
 
 
+def test_an_argument_changed_only_when_it_is_repeated_is_found(make_task, judge):
+    seen = set()
+
+    def kernel(call):
+        out = _softmax(call.arguments[0])
+        values = call.arguments[0].tobytes()
+        if values in seen:
+            call.arguments[0].reshape(-1).view(np.uint32)[-1] ^= 1
+        seen.add(values)
+        return (out,)
+
+    assert judge(make_task(), _laboratory(kernel)).status is Status.MUTATED_INPUT
+
+
 def test_a_result_kept_from_the_first_call_fails(make_task, judge):
     kept = []
 
