@@ -192,9 +192,9 @@ class _Collector:
 
     def completion(self, messages: Sequence[Message], seconds: float) -> Completion:
         """Return what came."""
-        text = "".join(self._text)
+        text = _joined(self._text)
         thought = split_reasoning(text)
-        apart = "".join(self._reasoning).strip()
+        apart = _joined(self._reasoning).strip()
         details = self._usage.get("completion_tokens_details") or {}
         asked = sum(len(m.content) for m in messages) // CHARACTERS_PER_TOKEN
         answered = (len(text) + len(apart)) // CHARACTERS_PER_TOKEN
@@ -209,6 +209,14 @@ class _Collector:
             failure=self.failure,
             malformed=self.malformed,
         )
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Join the parts of a text; some servers cut a stream between the two surrogates of one character.
+
+    What is left of a surrogate without its partner becomes U+FFFD: no file and no database could keep it.
+    """
+    return "".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _cause(error: openai.APIConnectionError) -> str:

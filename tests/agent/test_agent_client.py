@@ -53,6 +53,16 @@ def test_think_tags_are_split_off_the_answer():
     assert "think" not in proposal.trace.messages[-1].content
 
 
+def test_surrogates_that_a_stream_tore_apart_are_put_together_and_lone_ones_replaced():
+    halves = (
+        b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}\n\n',
+        b'data: {"choices": [{"delta": {"content": "\\ude00 \\ud800"}}]}\n\n',
+    )
+    with ScriptedEndpoint([reply(GOOD, insert=b"".join(halves))]) as endpoint:
+        answer = propose(endpoint).trace.messages[-1].content
+    assert "\N{GRINNING FACE} \N{REPLACEMENT CHARACTER}" in answer
+
+
 def test_a_server_that_does_not_stream_is_understood():
     with ScriptedEndpoint([whole_reply(GOOD)]) as endpoint:
         proposal = propose(endpoint)
