@@ -25,8 +25,7 @@ def build_triton(candidate: Candidate, arch: str, compiler: Compiler, folder: Pa
     """
     source = only_python(candidate)
     tree = parse_python(source)
-    if find_spec("triton") is None:
-        raise InfraError("Triton is not installed; run: pip install 'kernelwright[triton]'")
+    require_triton()
     jit = jit_kernels(tree)
     if not jit:
         raise BuildError(BuildErrorKind.SPEC, f"{source.name} defines no function decorated with @triton.jit", "")
@@ -35,6 +34,18 @@ def build_triton(candidate: Candidate, arch: str, compiler: Compiler, folder: Pa
         raise BuildError(BuildErrorKind.SPEC, f"{source.name} defines no function `{candidate.entry}`", "")
     imported = import_candidate(candidate, jit, arch, compiler, folder)
     return Artefacts(library=None, ptx=None, flags=(), log=imported.log, kernels=(), source=source.name, jit=jit)
+
+
+def require_triton() -> None:
+    """Look for Triton, which is an optional dependency; importing it would cost a second.
+
+    Raises
+    ------
+    InfraError
+        It is not installed.
+    """
+    if find_spec("triton") is None:
+        raise InfraError("Triton is not installed; run: pip install 'kernelwright[triton]'")
 
 
 def _defines(tree: ast.Module, entry: str) -> bool:

@@ -34,7 +34,7 @@ class RecordingCard(TritonCard):
     """
 
     def __init__(self, spec: DeviceSpec, memory: DeviceMemory, ops: OpLog) -> None:
-        super().__init__(spec, memory, host_tensors=False)
+        super().__init__(spec, memory, host_tensors=False, on_launch=self._keep)
         self._ops = ops
         self._reports: list[LaunchReport] = []
         self._diagnostics: list[Diagnostic] = []
@@ -54,7 +54,6 @@ class RecordingCard(TritonCard):
         self, module: Module, kernel: str, *, grid: Dim3, block: Dim3, params: bytes, shared: int, registers: int
     ) -> None:
         """Run a kernel, and keep its report or why there is none."""
-        before = self.launches[-1] if self.launches else None
         try:
             super().launch(module, kernel, grid=grid, block=block, params=params, shared=shared, registers=registers)
         except (UnsupportedError, PtxSyntaxError) as error:
@@ -63,9 +62,6 @@ class RecordingCard(TritonCard):
         except LaunchRefusedError as error:
             self._refusals.append(str(error))
             raise
-        finally:
-            if self.launches and self.launches[-1] is not before:
-                self._keep(self.launches[-1])
 
     def bench(
         self, call: Callable[[], Any], *, quantiles: Sequence[float] | None = None, **settings: object

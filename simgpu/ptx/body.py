@@ -264,7 +264,9 @@ class BodyParser:
             offset += sign * cursor.integer()
         if isinstance(base, Symbol):
             base, offset = Symbol(base.name), offset + base.offset
-        if cursor.at(",") or not isinstance(base, Register | Symbol | Immediate):
+        if cursor.at(","):
+            raise UnsupportedError(f"an address with tensor coordinates, as TMA's have (PTX line {cursor.token.line})")
+        if not isinstance(base, Register | Symbol | Immediate):
             raise UnsupportedError(f"address form (PTX line {cursor.token.line})")
         cursor.expect("]")
         return Address(base, offset)

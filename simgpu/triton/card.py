@@ -47,6 +47,8 @@ class TritonCard:
         access beside them is seen; without checks kernels work on host memory in place.
     host_tensors
         Whether launches take tensors of host memory at all; a real card does not.
+    on_launch
+        Given the report of each launch.
 
     Attributes
     ----------
@@ -63,11 +65,13 @@ class TritonCard:
         options: LaunchOptions | None = None,
         *,
         host_tensors: bool = True,
+        on_launch: Callable[[LaunchReport], None] | None = None,
     ) -> None:
         self.spec = spec
         self.memory = memory or card_memory(spec)
         self.options = options or LaunchOptions()
         self.host_tensors = host_tensors
+        self._on_launch = on_launch
         self.launches: deque[LaunchReport] = deque(maxlen=_KEPT_LAUNCHES)
         self.modelled_us = 0.0
 
@@ -107,6 +111,8 @@ class TritonCard:
             report = replace(report, modelled=modelled)
             self.modelled_us += modelled.microseconds
         self.launches.append(report)
+        if self._on_launch is not None:
+            self._on_launch(report)
         if not report.ok:
             raise KernelFaultError(report)
 

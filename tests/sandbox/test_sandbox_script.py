@@ -1,0 +1,73 @@
+"""Whole Python scripts on the simulated card, as `kernelwright sim run` starts them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+ADD = """\
+import sys
+import torch
+import triton
+import triton.language as tl
+
+@triton.jit
+def add(x, y, out, n, BLOCK: tl.constexpr):
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = index < n
+    tl.store(out + index, tl.load(x + index, mask=inside) + tl.load(y + index, mask=inside), mask=inside)
+"""
+BODY = """
+x = torch.arange(1000, device="cuda", dtype=torch.float32)
+out = torch.empty_like(x)
+add[(4,)](x, x, out, N, BLOCK=256)
+assert out.is_cuda and torch.cuda.is_available()
+print(sys.argv[1], torch.cuda.get_device_name(), torch.equal(out, 2 * x), out.cpu()[7].item())
+"""
+
+
+@pytest.fixture
+def sim_run(tmp_path):
+    def run(text, *arguments):
+        script = tmp_path / "script.py"
+        script.write_text(text)
+        command = [sys.executable, "-m", "cli.main", "sim", "run", str(script), *arguments]
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+    return run
+
+
+def test_a_script_finds_its_card_and_its_arguments(sim_run):
+    done = sim_run(ADD + BODY.replace("N", "1000"), "--device", "sim:a100", "--counters", "--", "--fast")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "--fast NVIDIA A100 SXM4 80GB True 14.0\n"
+    assert "add: one launch grid 4×1×1" in done.stderr
+
+
+def test_a_fault_of_a_kernel_is_the_scripts_own_with_both_lines(sim_run):
+    done = sim_run(ADD + BODY.replace("N", "1001"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):\n  File ")
+    assert 'script.py", line 14, in <module>' in done.stderr.splitlines()[1]
+    assert "script.py:10" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "said"),
+    [
+        ("import sys; sys.exit(7)", 7, ""),
+        ("raise SystemExit('no luck')", 1, "no luck\n"),
+        (
+            "from torch.utils.cpp_extension import load_inline\nload_inline('x', 'y')",
+            3,
+            "`sim run` runs no extension of PyTorch",
+        ),
+    ],
+    ids=["code", "text", "extension"],
+)
+def test_a_script_ends_as_under_python_or_says_what_is_missing(ending, code, said, sim_run):
+    done = sim_run(ending)
+    assert done.returncode == code
+    assert said in done.stderr
