@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.build.cache import content_key
 from sandbox.build.compiler import Compiler, link_flags, nvcc_flags, virtual_arch
 from sandbox.build.diagnosis import ENTRY_FILE, build_error, build_warnings, kernel_resources
-from sandbox.build.headers import HeaderSet, header_set, standard_headers
+from sandbox.build.headers import HeaderSet, brought_along, header_set
 from sandbox.build.record import Artefacts
 from sandbox.toolchain import Toolchain
 from sandbox.values import BuildError, BuildErrorKind, Candidate, HeaderKind, Limits, SourceFile
@@ -151,6 +151,6 @@ def entry_source(candidate: Candidate, headers: HeaderSet, tools: Toolchain) -> 
     # A module or a library that binds a function under the entry's name says which function to call.
     named = rf'\.\s*(?:def|impl)\s*\(\s*"(?:\w+::)?{candidate.entry}["(.]'
     template = _BOUND if _REGISTERS.search(code) and re.search(named, code) else _DIRECT
-    included = (*headers.prelude, *standard_headers(code, tools))
+    included = (*headers.prelude, *brought_along(code, tools))
     prelude = "".join(f"#include <{header}>\n" for header in included)
     return template.format(prelude=prelude, source=source.name, entry=candidate.entry)

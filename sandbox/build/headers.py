@@ -29,6 +29,7 @@ _TORCH_MEMBER = re.compile(
 _TORCH_TYPE = re.compile(rf"\"(?:const )?(?:{_SPACES})::")
 _TORCH_MACRO = re.compile(r"identifier \"(?:TORCH|AT|C10|PYBIND11|CUDA_KERNEL)_\w+\"")
 _TORCH_QUALIFIED = re.compile(rf"\b(?:{_SPACES})::")
+_WORD = re.compile(r"\w+")
 _STANDARD_NAME = re.compile(r"\bstd::(\w+)")
 _UNKNOWN_SPACE = 'name followed by "::"'
 _ALLOWED_OPERATOR = re.compile(r"\"aten::(\w+)\"")
@@ -91,22 +92,28 @@ def _full(torch: TorchHeaders, tools: Toolchain, shared: tuple[Path, ...]) -> He
     )
 
 
-def standard_headers(code: str, tools: Toolchain) -> tuple[str, ...]:
-    """Return the headers of the C++ library whose names a source uses, and that PyTorch's headers would have included.
+def brought_along(code: str, tools: Toolchain) -> tuple[str, ...]:
+    """Return the headers of C++ and CUDA whose names a source uses, and that PyTorch's headers would have included.
 
     Parameters
     ----------
     code
         The source, comments taken out.
     """
-    used = set(_STANDARD_NAME.findall(code))
-    return tuple(header for header, names in _standard_names(tools.headers).items() if used & names)
+    table = _brought_along(tools.headers)
+    standard, words = set(_STANDARD_NAME.findall(code)), set(_WORD.findall(code))
+    return tuple(
+        header
+        for names_of, used in ((table["std"], standard), (table["cuda"], words))
+        for header, names in names_of.items()
+        if used & names
+    )
 
 
 @lru_cache(maxsize=4)
-def _standard_names(root: Path) -> dict[str, frozenset[str]]:
-    table = tomllib.loads((root / "standard.toml").read_text(encoding="utf-8"))
-    return {header: frozenset(names) for header, names in table.items()}
+def _brought_along(root: Path) -> dict[str, dict[str, frozenset[str]]]:
+    table = tomllib.loads((root / "brought_along.toml").read_text(encoding="utf-8"))
+    return {kind: {header: frozenset(names) for header, names in headers.items()} for kind, headers in table.items()}
 
 
 def why_full(error: BuildError) -> str:

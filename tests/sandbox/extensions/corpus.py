@@ -108,6 +108,12 @@ CASES = (
     Case("py_arg_defaults", normal((6, 20)), lambda x: 3 - 1.5 * x),
     Case("inplace_out", normal((6, 20), (6, 20)), lambda x, y: y + 2.5 * x),
     Case("checks", normal((17,), (90,)), torch.outer),
+    Case(
+        "printed_options",
+        normal((11, 30), (2,), dtype=torch.half),
+        lambda x, pair: (x.float().relu().sqrt() * pair[0] + pair[1]).half(),
+        HALF_TOLERANCE,
+    ),
     Case("const_data", normal((700,), dtype=torch.half), lambda x: x.flip(0), tolerance=0),
     Case("const_data", lambda draw: (integers((90,), 0, 2, torch.bool, draw),), lambda x: x.flip(0), tolerance=0),
     Case("sizes_api", normal((2, 3, 6, 6)), torch.triu, tolerance=0),

@@ -239,6 +239,31 @@ inline ScalarType typeMetaToScalarType(ScalarType type) { return type; }
 // How TORCH_CHECK spells them; found by argument-dependent lookup.
 inline void append(std::string& text, Device device) { text += device.str(); }
 inline void append(std::string& text, DeviceType type) { text += Device(type).str(); }
+inline void append(std::string& text, const TensorOptions& options) {
+  text += kernelwright::message("TensorOptions(dtype=", options.dtype(), ", device=", options.device(), ")");
+}
+
+// How streams spell them. The stream's type is deduced, so that a source which prints nothing need not parse <ostream>.
+template <typename Stream>
+auto operator<<(Stream& stream, ScalarType type) -> decltype(stream << "") {
+  return stream << toString(type);
+}
+template <typename Stream>
+auto operator<<(Stream& stream, DeviceType type) -> decltype(stream << "") {
+  return stream << kernelwright::message(type);
+}
+template <typename Stream>
+auto operator<<(Stream& stream, const Device& device) -> decltype(stream << "") {
+  return stream << kernelwright::message(device);
+}
+template <typename Stream>
+auto operator<<(Stream& stream, const TensorOptions& options) -> decltype(stream << "") {
+  return stream << kernelwright::message(options);
+}
+template <typename Stream, typename T>
+auto operator<<(Stream& stream, ArrayRef<T> list) -> decltype(stream << "") {
+  return stream << kernelwright::message(list);
+}
 
 }  // namespace c10
 

@@ -26,6 +26,7 @@ struct arg {
     return {std::forward<T>(value)};
   }
   arg& noconvert(bool = true) { return *this; }
+  arg& none(bool = true) { return *this; }
 };
 
 inline namespace literals {
