@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from tasks.expressions import ExpressionError, evaluate_node
 
 SOURCE_NAME = "<reference>"
 """File name under which a reference source is compiled; tracebacks show it."""
+
+DIMENSION_AXIS = re.compile(r"(?P<input>\w+)_dim(?P<position>\d+)")
+"""Name of an axis that is a size of an input and no constant of the source: `x_dim0`."""
+
+Literal = bool | int | float | str
 
 
 def parse_source(source: str) -> ast.Module:
@@ -40,6 +46,19 @@ def module_constants(source: str) -> dict[str, int]:
     or to anything that refers to another name, does not count.
     """
     return {slot.name: value for slot in _constants(parse_source(source)) if (value := slot.value) is not None}
+
+
+def module_literals(source: str) -> dict[str, Literal]:
+    """Return the module-level constants of `source`, numbers and texts of any kind, that are bound once."""
+    tree = parse_source(source)
+    bindings = _bindings(tree)
+    found: dict[str, Literal] = dict(module_constants(source))
+    for slot in _slots(tree):
+        if slot.name == slot.bound and bindings[slot.bound] == 1 and slot.name not in found:
+            value = slot.literal
+            if value is not None:
+                found[slot.name] = value
+    return found
 
 
 def with_constants(source: str, values: Mapping[str, int]) -> ast.Module:
@@ -76,11 +95,23 @@ class _Slot:
     @property
     def value(self) -> int | None:
         """The integer written there, None when it is anything else."""
-        held = self.holder.elts[self.position] if isinstance(self.holder, ast.Tuple | ast.List) else self.holder.value
         try:
-            return None if held is None else evaluate_node(held, {})
+            return None if self._held is None else evaluate_node(self._held, {})
         except ExpressionError:
             return None
+
+    @property
+    def literal(self) -> Literal | None:
+        """The number, text or truth value written there, None when it is anything else."""
+        try:
+            value = None if self._held is None else ast.literal_eval(self._held)
+        except (ValueError, TypeError):
+            return None
+        return value if isinstance(value, bool | int | float | str) else None
+
+    @property
+    def _held(self) -> ast.expr | None:
+        return self.holder.elts[self.position] if isinstance(self.holder, ast.Tuple | ast.List) else self.holder.value
 
     def write(self, value: int) -> None:
         """Write another value there."""

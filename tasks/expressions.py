@@ -1,4 +1,7 @@
-"""Integer arithmetic over named sizes, as task manifests and reference sources write it: `2 * cols`, `rows // 4`."""
+"""Integer arithmetic over named sizes, as task manifests and reference sources write it: `2 * cols`, `rows // 4`.
+
+Constraints are comparisons of such expressions: `heads % kv_heads == 0`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,14 @@ _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 
@@ -36,13 +47,23 @@ def evaluate(expression: int | str, names: Mapping[str, int]) -> int:
     ExpressionError
         Anything else occurs, a name is unknown, or the arithmetic is undefined (division by zero).
     """
-    if isinstance(expression, int):
-        return expression
-    try:
-        tree = ast.parse(expression.strip(), mode="eval")
-    except SyntaxError as error:
-        raise ExpressionError(f"'{expression}' is not an arithmetic expression") from error
-    return evaluate_node(tree.body, names)
+    return expression if isinstance(expression, int) else evaluate_node(_parsed(expression), names)
+
+
+def holds(constraint: str, names: Mapping[str, int]) -> bool:
+    """Tell whether a comparison of arithmetic expressions is true, for instance `1 <= window <= length`.
+
+    Raises
+    ------
+    ExpressionError
+        It is no comparison; or as for `evaluate`.
+    """
+    node = _parsed(constraint)
+    if not isinstance(node, ast.Compare) or any(type(op) not in _COMPARISONS for op in node.ops):
+        raise ExpressionError(f"'{constraint}' is not a comparison (== != < <= > >=)")
+    values = [evaluate_node(side, names) for side in (node.left, *node.comparators)]
+    compared = zip(node.ops, values, values[1:], strict=False)
+    return all(_COMPARISONS[type(op)](left, right) for op, left, right in compared)
 
 
 def evaluate_node(node: ast.expr, names: Mapping[str, int]) -> int:
@@ -61,6 +82,13 @@ def evaluate_node(node: ast.expr, names: Mapping[str, int]) -> int:
             return _apply(op, evaluate_node(left, names), evaluate_node(right, names))
         case _:
             raise ExpressionError(f"'{ast.unparse(node)}' is not integer arithmetic (+ - * // % **)")
+
+
+def _parsed(text: str) -> ast.expr:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ExpressionError(f"'{text}' is not an arithmetic expression") from error
 
 
 def _apply(op: ast.operator, left: int, right: int) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 
-from tasks.constants import parse_source
-from tasks.values import ProbedSizes, ProbeResult, Purpose, Task, Visibility, Workload
+from tasks.constants import module_literals, parse_source
+from tasks.size_rules import infer_tensors
+from tasks.values import HyperParameter, ProbedSizes, ProbeResult, Purpose, Task, Visibility, Workload
 
 
 def task_from_probe(name: str, source: str, probed: ProbeResult) -> Task:
@@ -27,6 +28,8 @@ def task_from_probe(name: str, source: str, probed: ProbeResult) -> Task:
     if len(verify) == 1:
         verify.append(verify[0].model_copy(update={"name": "hidden", "visibility": Visibility.HIDDEN}))
     bench = _workload(probed.default, Visibility.PUBLIC, Purpose.BENCH)
+    literals = module_literals(source)
+    axes = {axis.name for axis in probed.axes}
     return Task(
         slug=slug_of(name),
         title=_title(source, probed.entry) or name,
@@ -34,6 +37,8 @@ def task_from_probe(name: str, source: str, probed: ProbeResult) -> Task:
         form=probed.form,
         entry=probed.entry,
         axes=probed.axes,
+        tensors=infer_tensors([(sizes.axes, sizes.inputs) for sizes in (probed.default, *probed.varied)]) or (),
+        hyperparameters=tuple(HyperParameter(name=n, value=v) for n, v in literals.items() if n not in axes),
         workloads=(*verify, bench.model_copy(update={"name": f"bench:{bench.name}", "source": "the file's own sizes"})),
     )
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tasks.errors import UserError
 from tasks.inference import task_from_probe
-from tasks.manifest import read_library_task
+from tasks.manifest import read_manifest_task
 from tasks.values import ProbeResult, Task
 
 LIBRARY = Path(__file__).parent / "library"
@@ -39,9 +39,10 @@ def load_task(name: str, prober: Prober) -> Task:
     Parameters
     ----------
     name
-        Path of a `.py` file (KernelBench style or a plain function), or the slug of a library task.
+        Path of a `.py` file (KernelBench style or a plain function), or the slug of a library task. Where a manifest
+        lies beside the file (`op.toml` beside `op.py`; either may be named), it says what the task is.
     prober
-        Executes the file's source; a library task needs no execution.
+        Executes the file's source; a task with a manifest needs no execution.
 
     Raises
     ------
@@ -49,8 +50,10 @@ def load_task(name: str, prober: Prober) -> Task:
         There is no such file or library task, or the file states no usable op.
     """
     path = Path(name)
-    if path.suffix == ".py" or path.exists() or len(path.parts) > 1:
-        source = _read(path)
+    if path.suffix in {".py", ".toml"} or path.exists() or len(path.parts) > 1:
+        source = _read(path.with_suffix(".py") if path.suffix == ".toml" else path)
+        if path.with_suffix(".toml").exists():
+            return read_manifest_task(path.with_suffix(".py"))
         return task_from_probe(path.stem, source, prober.probe(source))
     return library_task(name)
 
@@ -58,7 +61,7 @@ def load_task(name: str, prober: Prober) -> Task:
 @cache
 def library() -> tuple[Task, ...]:
     """Return every task of the library, by slug."""
-    return tuple(read_library_task(path) for path in sorted(LIBRARY.glob("*.py")))
+    return tuple(read_manifest_task(path) for path in sorted(LIBRARY.glob("*.py")))
 
 
 def library_task(slug: str) -> Task:

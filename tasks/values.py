@@ -4,55 +4,43 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue
 
+from tasks.domains import Domain, DomainKind
+from tasks.properties import OutputProperty, PropertyKind
+from tasks.record import Value
+from tasks.tensors import DType, InputSpec, Role, Size, TensorEntry
 
-class Value(BaseModel):
-    """Base of the frozen values: immutable, closed to unknown fields, documented by attribute docstrings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class DType(StrEnum):
-    """Element types that tasks and candidates exchange (names as in torch and NumPy)."""
-
-    FLOAT64 = "float64"
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-    INT64 = "int64"
-    INT32 = "int32"
-    INT16 = "int16"
-    INT8 = "int8"
-    UINT8 = "uint8"
-    BOOL = "bool"
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return _ITEMSIZE[self]
-
-    @property
-    def is_floating(self) -> bool:
-        """Whether elements are floating-point numbers."""
-        return self in _FLOATING
-
-
-_ITEMSIZE = {
-    DType.FLOAT64: 8,
-    DType.FLOAT32: 4,
-    DType.FLOAT16: 2,
-    DType.BFLOAT16: 2,
-    DType.INT64: 8,
-    DType.INT32: 4,
-    DType.INT16: 2,
-    DType.INT8: 1,
-    DType.UINT8: 1,
-    DType.BOOL: 1,
-}
-_FLOATING = frozenset({DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16})
+__all__ = [
+    "Axis",
+    "CallItem",
+    "Construction",
+    "DType",
+    "Direction",
+    "Domain",
+    "DomainKind",
+    "EagerOp",
+    "Family",
+    "HyperParameter",
+    "InputSpec",
+    "OutputProperty",
+    "Precision",
+    "ProbeResult",
+    "ProbedSizes",
+    "PropertyKind",
+    "Provenance",
+    "Purpose",
+    "ReferenceForm",
+    "Role",
+    "Size",
+    "Task",
+    "TensorEntry",
+    "Tolerance",
+    "Value",
+    "Visibility",
+    "Workload",
+]
 
 
 class Direction(StrEnum):
@@ -60,68 +48,6 @@ class Direction(StrEnum):
 
     FORWARD = "forward"
     BACKWARD = "backward"
-
-
-class Role(StrEnum):
-    """Where a reference tensor comes from; the order below is a forward candidate's argument order."""
-
-    INPUT = "input"
-    PARAMETER = "parameter"
-    BUFFER = "buffer"
-
-
-class DomainKind(StrEnum):
-    """Which values are legal for a tensor; the verifier draws freely within the domain."""
-
-    REAL = "real"
-    """Any finite number, both signs."""
-    POSITIVE = "positive"
-    """Strictly positive numbers, for instance variances and scales."""
-    PROBABILITY = "probability"
-    """Numbers in [0, 1]."""
-    INDEX = "index"
-    """Integers in [0, high)."""
-    MASK = "mask"
-    """0/1 or False/True."""
-
-
-class Domain(Value):
-    """The legal values of one tensor."""
-
-    kind: DomainKind = DomainKind.REAL
-    """The family of values."""
-    high: int | None = None
-    """Exclusive upper bound; required for `index`, meaningless elsewhere."""
-
-    @model_validator(mode="after")
-    def _index_has_bound(self) -> Self:
-        if (self.kind is DomainKind.INDEX) != (self.high is not None):
-            msg = "a domain of kind 'index' needs 'high', and no other kind takes it"
-            raise ValueError(msg)
-        return self
-
-
-class InputSpec(Value):
-    """One tensor that the reference reads, with concrete sizes."""
-
-    name: str
-    """Parameter name in the reference's forward, or the dotted name of a parameter or buffer."""
-    shape: tuple[int, ...]
-    """Sizes; () is a scalar tensor."""
-    dtype: DType
-    """Element type."""
-    domain: Domain = Domain()
-    """Legal values."""
-    role: Role = Role.INPUT
-    """Input, parameter or buffer."""
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the dense tensor in bytes."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count * self.dtype.itemsize
 
 
 class Visibility(StrEnum):
@@ -219,6 +145,58 @@ class Provenance(Value):
     """Suite, repository, paper, or `user`."""
     licence: str
     """SPDX identifier, or `unknown`."""
+    url: str = ""
+    """Where to read more: a paper's or a repository's address; may be empty."""
+
+
+class Family(StrEnum):
+    """What kind of op a task is; the catalogue is ordered by it."""
+
+    POINTWISE = "pointwise"
+    """Pointwise ops and chains of them."""
+    REDUCTION = "reduction"
+    """Reductions, scans, sorts, top-k."""
+    NORM = "norm"
+    """Normalisations."""
+    SOFTMAX = "softmax"
+    """Softmax and losses."""
+    MATMUL = "matmul"
+    """Matrix products with epilogues, grouped or quantised."""
+    CONVOLUTION = "convolution"
+    """Convolutions."""
+    ATTENTION = "attention"
+    """Attention."""
+    EXPERTS = "experts"
+    """Mixture of experts: routing and grouped products."""
+    KAN = "kan"
+    """Kolmogorov-Arnold networks: rational and spline activations."""
+    SPARSE = "sparse"
+    """Sparse matrices."""
+    CLUSTERING = "clustering"
+    """Clustering and distances."""
+    QUANTIZATION = "quantization"
+    """Quantisation and its scales."""
+    GRAPH = "graph"
+    """Message passing on graphs and segments."""
+    EMBEDDING = "embedding"
+    """Embeddings and rotary positions."""
+    OPTIMIZER = "optimizer"
+    """Optimiser steps."""
+    RANDOM = "random"
+    """Dropout and its like, with the random part given."""
+    OTHER = "other"
+    """None of these, or not stated."""
+
+
+class HyperParameter(Value):
+    """A constant of the reference that is part of the op: shown, and never varied."""
+
+    name: str
+    """Name of the module-level constant."""
+    value: bool | int | float | str
+    """Its value in the source."""
+    meaning: str = ""
+    """One line in plain words; may be empty."""
 
 
 class Task(Value):
@@ -240,6 +218,8 @@ class Task(Value):
     """Named sizes, each a module-level integer constant of `source`."""
     workloads: tuple[Workload, ...]
     """Every workload, public and hidden, verify and bench."""
+    tensors: tuple[TensorEntry, ...] = ()
+    """How the reference's tensors follow the axes; empty where that is not known."""
     saved: tuple[str, ...] = ()
     """Backward only: tensors that the candidate receives after the output gradients; names of inputs,
     parameters or buffers, or `output` / `output.N` for the forward result."""
@@ -247,13 +227,28 @@ class Task(Value):
     """Backward only: inputs and parameters whose gradients the candidate returns, in this order."""
     tolerance: Tolerance | None = None
     """Override of the calibrated tolerance."""
+    properties: tuple[OutputProperty, ...] = ()
+    """What outputs must satisfy that are not compared with the oracle's numbers."""
+    constraints: tuple[str, ...] = ()
+    """Relations between axes that legal sizes fulfil, for instance `heads % kv_heads == 0`."""
+    hyperparameters: tuple[HyperParameter, ...] = ()
+    """Constants of the source that are part of the op."""
+    family: Family = Family.OTHER
+    """What kind of op it is."""
+    formula: str = ""
+    """What it computes, as plain text or LaTeX; may be empty."""
+    why: str = ""
+    """Why it is worth a kernel of its own; may be empty."""
     provenance: Provenance = Provenance(origin="user", licence="unknown")
     """Origin and licence."""
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 over the whole task, hexadecimal; two tasks with the same hash are the same task."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 over the whole task, hexadecimal; two tasks with the same hash are the same task.
+
+        Fields that have their default are left out, so that tasks keep their hash when the format gains a field.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
     def workloads_for(self, purpose: Purpose, visibility: Visibility | None = None) -> tuple[Workload, ...]:
         """Return the workloads of one purpose, optionally of one visibility only."""

@@ -171,7 +171,7 @@ def values(draw: Draw, execution: Execution) -> Check:
     name = f"values[{draw.distribution}]"
     details = []
     for number, (made, expected) in enumerate(zip(execution.outputs, draw.expectations, strict=True)):
-        comparison = compare(made, expected)
+        comparison = compare(made, expected, execution.outputs)
         prefix = f"output {number}: " if len(draw.expectations) > 1 else ""
         if not comparison.passed:
             return check(draw, name, Status.WRONG_VALUES, prefix + comparison.detail, execution.outputs)

@@ -9,15 +9,29 @@ import numpy as np
 
 from sandbox.values import ReferenceResult, Tensor
 from tasks.errors import UserError
-from tasks.values import Direction, DomainKind, DType, InputSpec, Precision, Task, Workload
+from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, OutputProperty, Precision, Task, Workload
 from verifier.inputs import Distribution, draw_tensor
 from verifier.laboratory import ReferenceRunner
+from verifier.properties import Lawful
 from verifier.seeds import stream
-from verifier.tensors import neighbours, to_float64
+from verifier.tensors import from_array, neighbours, to_array, to_float64
 from verifier.tolerance import Expectation, Spread, Unsuitable, calibrate
 
 _PERTURBED = (DType.FLOAT32, DType.FLOAT64)
 """16-bit inputs are exact to an honest candidate, which computes in float32: moving them would excuse too much."""
+
+_EXACT = frozenset({DomainKind.MASK, DomainKind.CAUSAL})
+"""Domains whose few numbers have no neighbours among them."""
+
+_DOWNWARDS = frozenset(
+    {
+        DomainKind.PROBABILITY,
+        DomainKind.SORTED,
+        DomainKind.SYMMETRIC,
+        DomainKind.POSITIVE_DEFINITE,
+    }
+)
+"""Domains in which all elements move towards zero: numbers stay below 1, in order, and equal where they were equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +73,17 @@ def prepare(
     native = reference.run(workload, tensors, Precision.NATIVE, gradients)
     oracle = reference.run(workload, tensors, Precision.ORACLE, gradients)
     rng = stream(seed, "neighbours", workload.name, distribution)
-    moved = {spec.name: _moved(tensors[spec.name], rng, spec.domain.kind) for spec in workload.inputs}
-    moved_gradients = tuple(_moved(tensor, rng, DomainKind.REAL) for tensor in gradients)
+    moved = {spec.name: _moved(tensors[spec.name], rng, spec.domain) for spec in workload.inputs}
+    moved_gradients = tuple(_moved(tensor, rng, Domain()) for tensor in gradients)
     nearby = reference.run(workload, moved, Precision.ORACLE, moved_gradients)
     lower = reference.run(workload, tensors, Precision.LOWER, gradients)
     if len({len(result.outputs) for result in (native, oracle, nearby, lower)}) != 1:
         raise UserError(f"the reference of {task.slug} returns now more, now fewer tensors on the same sizes")
-    expectations = []
-    for spread in map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs):
-        expected = calibrate(spread, task.tolerance)
+    _require_outputs(task, len(native.outputs))
+    expectations: list[Expectation] = []
+    for number, spread in enumerate(map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs)):
+        stated = tuple(one for one in task.properties if one.output == number)
+        expected = _lawful(spread, stated, tensors) if stated else calibrate(spread, task.tolerance)
         if isinstance(expected, Unsuitable):
             return expected
         expectations.append(expected)
@@ -79,6 +95,18 @@ def prepare(
         native=native.outputs,
         lower=lower.outputs,
     )
+
+
+def _require_outputs(task: Task, count: int) -> None:
+    beyond = [one for one in task.properties if one.output >= count or (one.times or 0) >= count]
+    if beyond:
+        raise UserError(f"the task {task.slug} states a property of an output that its reference of {count} lacks")
+
+
+def _lawful(spread: Spread, stated: tuple[OutputProperty, ...], tensors: Mapping[str, Tensor]) -> Lawful | Unsuitable:
+    if not all(np.isfinite(to_float64(known)).all() for known in (spread.oracle, spread.native)):
+        return Unsuitable("the reference gives NaN or infinity where properties are to be judged")
+    return Lawful(spread.native.dtype, stated, spread.oracle, tensors)
 
 
 def draw_arguments(
@@ -127,9 +155,12 @@ def _output_gradients(
     return tuple(map(drawn, specs))
 
 
-def _moved(tensor: Tensor, rng: np.random.Generator, kind: DomainKind) -> Tensor:
+def _moved(tensor: Tensor, rng: np.random.Generator, domain: Domain) -> Tensor:
     """Return the tensor with every element at a neighbouring number, within its domain."""
-    if tensor.dtype not in _PERTURBED:
+    if tensor.dtype not in _PERTURBED or domain.kind in _EXACT:
         return tensor
-    up = rng.random(tensor.shape) < (0.0 if kind is DomainKind.PROBABILITY else 0.5)
-    return neighbours(tensor, np.asarray(up))
+    up = rng.random(tensor.shape) < (0.0 if domain.kind in _DOWNWARDS else 0.5)
+    moved = neighbours(tensor, np.asarray(up))
+    if domain.kind is not DomainKind.BOUNDED:
+        return moved
+    return from_array(np.clip(to_array(moved), domain.low, domain.high), tensor.dtype)

@@ -16,6 +16,7 @@ import numpy as np
 
 from sandbox.values import Tensor
 from tasks.values import DomainKind, DType, InputSpec, Role
+from verifier.domains import Flavour, draw_domain, formed
 from verifier.seeds import stream
 from verifier.tensors import Array, FloatArray, from_array
 
@@ -90,31 +91,22 @@ _INTEGER_SPAN: Final = 100
 def draw_tensor(spec: InputSpec, distribution: Distribution, seed: int, workload: str) -> Tensor:
     """Return one tensor within the domain of `spec`, from a stream of its own.
 
-    The distribution shapes real-valued inputs. Parameters and buffers are random in every draw, and never hold
-    what a fresh module holds (ones, zeros), or a candidate that leaves them out would pass.
+    The distribution shapes real-valued inputs, and how evenly other domains are filled. Parameters and buffers are
+    random in every draw, and never hold what a fresh module holds (ones, zeros), or a candidate that leaves them out
+    would pass.
     """
     rng = stream(seed, "inputs", workload, distribution, spec.name)
-    if spec.dtype is DType.BOOL or spec.domain.kind is DomainKind.MASK:
-        return from_array(rng.integers(0, 2, spec.shape), spec.dtype)
-    if spec.domain.kind is DomainKind.INDEX:
-        return from_array(_indices(rng, spec), spec.dtype)
+    structured = draw_domain(rng, _FLAVOURS.get(distribution, Flavour.RANDOM), spec)
+    if structured is not None:
+        return from_array(structured, spec.dtype)
     if not spec.dtype.is_floating:
-        return from_array(_integers(rng, spec), spec.dtype)
+        return from_array(formed(spec, _integers(rng, spec)), spec.dtype)
     if spec.domain.kind is DomainKind.PROBABILITY:
         return from_array(rng.random(spec.shape), spec.dtype)
     values = _real(rng, distribution, spec.shape) if spec.role is Role.INPUT else _parameter(rng, spec.shape)
     if spec.domain.kind is DomainKind.POSITIVE:
         values = np.abs(values) + 2.0**-6
-    return from_array(_representable(values, spec.dtype), spec.dtype)
-
-
-def _indices(rng: np.random.Generator, spec: InputSpec) -> Array:
-    high = spec.domain.high or 1
-    values = rng.integers(0, high, spec.shape)
-    if values.size >= 2:  # noqa: PLR2004 - both ends of the range need an element each
-        flat = values.reshape(-1)
-        flat[0], flat[-1] = high - 1, 0
-    return values
+    return from_array(formed(spec, _representable(values, spec.dtype)), spec.dtype)
 
 
 def _integers(rng: np.random.Generator, spec: InputSpec) -> Array:
@@ -209,3 +201,12 @@ _SCALES: Final = {
     Distribution.WIDE: 100.0,
 }
 """Factors of the scaled normals; 1 where none is given."""
+
+_FLAVOURS: Final = {
+    Distribution.CONSTANT: Flavour.EVEN,
+    Distribution.TIES: Flavour.EVEN,
+    Distribution.IMPULSES: Flavour.EXTREME,
+    Distribution.PEAKS: Flavour.EXTREME,
+    Distribution.EXTREME: Flavour.EXTREME,
+}
+"""What the kinds of real values amount to in domains with a structure; `random` where none is given."""

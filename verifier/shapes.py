@@ -2,25 +2,25 @@
 
 A task's own workloads are a fixed list, and a list can be learnt. The sizes drawn here are those at which kernels go
 wrong: primes, powers of two and their neighbours, long and thin ones, 1, and 0 where the axis allows it. None costs
-more than the task's own largest workload. Which dimension of which tensor follows which axis is read off the workloads:
-they agree on one rule, or nothing is generated.
+more than the task's own largest workload. How tensors follow the axes is what the task says, else it is read off the
+workloads: they agree on one rule, or nothing is generated.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
+from pydantic import ValidationError
 
+from tasks.expressions import ExpressionError, holds
 from tasks.inference import workload_name
-from tasks.values import Axis, InputSpec, Purpose, Task, Visibility, Workload
+from tasks.size_rules import infer_tensors
+from tasks.values import Axis, Purpose, Task, Visibility, Workload
 from verifier.seeds import stream
-
-Sizes = Mapping[str, int]
 
 
 class ShapeKind(StrEnum):
@@ -41,40 +41,8 @@ _PRIMES: Final = (2, 3, 5, 7, 11, 13, 17, 29, 37, 53, 67, 89, 113, 149, 193, 251
 _SHORT: Final = (1, 2, 3)
 _LONGER: Final = 2
 """A long axis is up to so many times as long as in any of the task's workloads."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """A size as a function of the axes: the product of some, times a factor, divided, plus a step."""
-
-    names: tuple[str, ...] = ()
-    factor: int = 1
-    divisor: int = 1
-    step: int = 0
-
-    def __call__(self, axes: Sizes) -> int:
-        return math.prod(axes[name] for name in self.names) * self.factor // self.divisor + self.step
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """How the tensors follow the axes."""
-
-    specs: tuple[InputSpec, ...]
-    shapes: tuple[tuple[_Rule, ...], ...]
-    highs: tuple[_Rule | None, ...]
-
-    def inputs(self, axes: Sizes) -> tuple[InputSpec, ...]:
-        """Return the tensors at other sizes."""
-        return tuple(
-            spec.model_copy(
-                update={
-                    "shape": tuple(rule(axes) for rule in shape),
-                    "domain": spec.domain if high is None else spec.domain.model_copy(update={"high": high(axes)}),
-                }
-            )
-            for spec, shape, high in zip(self.specs, self.shapes, self.highs, strict=True)
-        )
+_TRIES: Final = 200
+"""Sizes drawn in search of some that fulfil the task's constraints."""
 
 
 def generated_workloads(task: Task, seed: int) -> tuple[Workload, ...]:
@@ -84,25 +52,36 @@ def generated_workloads(task: Task, seed: int) -> tuple[Workload, ...]:
     """
     known = task.workloads_for(Purpose.VERIFY)
     varied = [axis for axis in task.axes if len({workload.axes.get(axis.name) for workload in known}) > 1]
-    rules = _rules(task.workloads) if varied else None
-    if rules is None:
+    if not varied:
         return ()
-    made = (_workload(kind, varied, known, rules, seed) for kind in ShapeKind)
+    tensors = task.tensors or infer_tensors([(workload.axes, workload.inputs) for workload in task.workloads])
+    if not tensors:
+        return ()
+    made = (_workload(kind, task.model_copy(update={"tensors": tensors}), varied, seed) for kind in ShapeKind)
     return tuple(workload for workload in made if workload is not None)
 
 
-def _workload(
-    kind: ShapeKind, varied: Sequence[Axis], known: Sequence[Workload], rules: _Rules, seed: int
-) -> Workload | None:
+def _workload(kind: ShapeKind, task: Task, varied: Sequence[Axis], seed: int) -> Workload | None:
+    """Return a workload at sizes that fulfil the constraints and have legal values; None when the search finds none."""
+    known = task.workloads_for(Purpose.VERIFY)
     names = {axis.name for axis in varied}
     limit = max(math.prod(size for name, size in one.axes.items() if name in names) for one in known)
     rng = stream(seed, "shapes", kind)
-    sizes = _sizes(kind, varied, known, limit, rng)
-    if sizes is None:
-        return None
-    axes = {**known[0].axes, **sizes}
-    name = f"{kind}: {workload_name(axes)}"
-    return Workload(name=name, axes=axes, inputs=rules.inputs(axes), visibility=Visibility.HIDDEN)
+    for _ in range(_TRIES):
+        sizes = _sizes(kind, varied, known, limit, rng)
+        if sizes is None:
+            return None
+        axes = {**known[0].axes, **sizes}
+        try:
+            if not all(holds(constraint, axes) for constraint in task.constraints):
+                continue
+            inputs = tuple(tensor.spec(axes) for tensor in task.tensors)
+        except (ExpressionError, ValidationError):
+            continue
+        if all(size >= 0 for spec in inputs for size in spec.shape):
+            name = f"{kind}: {workload_name(axes)}"
+            return Workload(name=name, axes=axes, inputs=inputs, visibility=Visibility.HIDDEN)
+    return None
 
 
 def _sizes(
@@ -136,54 +115,3 @@ def _pool(kind: ShapeKind, longest: int, *, first: bool) -> Sequence[int]:
             return range(longest, _LONGER * longest + 1) if first else _SHORT
         case ShapeKind.EMPTY:
             return (0,) if first else _PRIMES
-
-
-def _rules(workloads: Sequence[Workload]) -> _Rules | None:
-    """Find one rule for each dimension that holds in every workload, None where there is none."""
-    first = workloads[0]
-    if any(_form(workload) != _form(first) for workload in workloads):
-        return None
-    shapes: list[tuple[_Rule, ...]] = []
-    highs: list[_Rule | None] = []
-    for number, spec in enumerate(first.inputs):
-        rules = [
-            _rule(workloads, [workload.inputs[number].shape[dimension] for workload in workloads])
-            for dimension in range(len(spec.shape))
-        ]
-        bounds = [workload.inputs[number].domain.high for workload in workloads]
-        numbers = [bound for bound in bounds if bound is not None]
-        high = _rule(workloads, numbers) if numbers else None
-        found = tuple(rule for rule in rules if rule is not None)
-        if len(found) < len(rules) or (numbers and high is None):
-            return None
-        shapes.append(found)
-        highs.append(high)
-    return _Rules(first.inputs, tuple(shapes), tuple(highs))
-
-
-def _form(workload: Workload) -> list[tuple[str, int, str, bool]]:
-    """Return what must be the same at all sizes."""
-    return [(one.name, len(one.shape), one.dtype, one.domain.high is None) for one in workload.inputs]
-
-
-def _rule(workloads: Sequence[Workload], values: Sequence[int]) -> _Rule | None:
-    """Return the first rule that gives the values at the workloads' sizes: an axis, a multiple, a share, a product."""
-    if len(set(values)) == 1:
-        return _Rule(factor=values[0])
-    sizes = [workload.axes for workload in workloads]
-    fitting = (rule for rule in _candidates(sizes[0], values[0]) if list(map(rule, sizes)) == list(values))
-    return next(fitting, None)
-
-
-def _candidates(axes: Sizes, value: int) -> Iterator[_Rule]:
-    """Yield the rules that fit one workload, simplest first."""
-    for name, size in axes.items():
-        yield _Rule((name,))
-        if size and value % size == 0:
-            yield _Rule((name,), factor=value // size)
-        if value and size % value == 0:
-            yield _Rule((name,), divisor=size // value)
-        yield _Rule((name,), step=value - size)
-    for name in axes:
-        for other in axes:
-            yield _Rule((name, other))

@@ -22,6 +22,7 @@ each constant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +31,7 @@ import numpy.typing as npt
 
 from sandbox.values import Tensor
 from tasks.values import DType, Tolerance
+from verifier.properties import Lawful, fault
 from verifier.tensors import SMALLEST_NORMAL, UNIT_ROUNDOFF, FloatArray, rounded, storage, to_float64
 
 FEWEST_UNITS: Final = 8.0
@@ -79,7 +81,7 @@ class Exact:
     expected: npt.NDArray[np.int64]
 
 
-Expectation = Bounds | Exact
+Expectation = Bounds | Exact | Lawful
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +184,12 @@ class Comparison:
     """Largest error over its limit; infinite for a misplaced NaN or infinity."""
 
 
-def compare(output: Tensor, expectation: Expectation) -> Comparison:
-    """Judge one output of the right type and sizes."""
+def compare(output: Tensor, expectation: Expectation, outputs: Sequence[Tensor] = ()) -> Comparison:
+    """Judge one output of the right type and sizes; `outputs` are all of the same call, for what holds between them."""
+    if isinstance(expectation, Lawful):
+        found = fault(expectation, output, outputs)
+        held = ", ".join(stated.kind for stated in expectation.properties)
+        return Comparison(passed=not found, detail=found or f"holds: {held}", worst=float("inf") if found else 0.0)
     if isinstance(expectation, Exact):
         return _compare_exact(output, expectation)
     values = to_float64(output)

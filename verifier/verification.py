@@ -97,7 +97,7 @@ class Verification:
         self._toolchain = ""
         self._constructions: dict[str, Construction] = {}
         self._specialisations: dict[str, Specialisation] = {}
-        self._controls = ControlLedger(lower_matters=task.tolerance is None)
+        self._controls = ControlLedger(lower_matters=task.tolerance is None and not task.properties)
 
     def verdict(self) -> Verdict:
         """Run the checks and conclude.

@@ -12,7 +12,7 @@ from agent.values import ProposalRequest
 from dataset.values import Message
 from sandbox.values import Language
 from simgpu.specs import DeviceSpec
-from tasks.values import DomainKind, InputSpec, Purpose
+from tasks.values import InputSpec, Purpose
 
 _SYSTEM = {Language.CUDA: "system", Language.TRITON: "system_triton"}
 """The system prompt of each language that a model may be asked for."""
@@ -63,13 +63,7 @@ def messages_for(request: ProposalRequest) -> tuple[Message, ...]:
 
 def describe_tensor(spec: InputSpec) -> str:
     """Return one tensor as a prompt spells it: `x: float32[16, 256]`, with its legal values where they are special."""
-    values = {
-        DomainKind.REAL: "",
-        DomainKind.POSITIVE: ", positive",
-        DomainKind.PROBABILITY: ", in [0, 1]",
-        DomainKind.INDEX: f", in [0, {spec.domain.high})",
-        DomainKind.MASK: ", 0 or 1",
-    }[spec.domain.kind]
+    values = f", {spec.domain}" if str(spec.domain) else ""
     return f"{spec.name}: {spec.dtype.value}[{', '.join(map(str, spec.shape))}]{values}"
 
 

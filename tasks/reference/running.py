@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from pydantic import JsonValue, TypeAdapter
 
-from tasks.constants import module_constants
+from tasks.constants import DIMENSION_AXIS, module_constants
 from tasks.errors import UserError
 from tasks.reference.eager import Recorder
 from tasks.reference.op import Op
@@ -29,9 +28,6 @@ from tasks.values import (
     ReferenceForm,
     Role,
 )
-
-DIMENSION_AXIS = re.compile(r"(?P<input>\w+)_dim(?P<position>\d+)")
-"""Name of an axis that is a size of an input and no constant of the source: `x_dim0`."""
 
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
 

@@ -12,6 +12,7 @@ from tasks.loading import library
 from tasks.manifest import Manifest
 from tasks.manifest_reference import with_fields
 from tasks.reference import probe
+from tasks.values import DomainKind
 
 
 @pytest.fixture
@@ -41,3 +42,8 @@ def test_the_example_of_a_manifest_is_valid(page):
 def test_every_library_task_is_listed(page):
     for task in library():
         assert f"| `{task.slug}` | {task.title} |" in page
+
+
+def test_every_domain_has_a_row(page):
+    for kind in DomainKind:
+        assert f"\n| `{kind}` | " in page

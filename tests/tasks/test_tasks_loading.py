@@ -9,7 +9,7 @@ import pytest
 from tasks.errors import UserError
 from tasks.inference import slug_of, task_from_probe
 from tasks.loading import LIBRARY, library, library_task, load_task
-from tasks.manifest import read_library_task
+from tasks.manifest import read_manifest_task
 from tasks.trusted import TrustedProber
 from tasks.values import (
     Axis,
@@ -161,11 +161,11 @@ def test_a_manifest_that_is_wrong_is_one_sentence(tmp_path, old, new, sentence):
     assert old in text
     source.with_suffix(".toml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(UserError, match=sentence) as caught:
-        read_library_task(source)
+        read_manifest_task(source)
     assert "\n" not in str(caught.value)
 
 
 def test_a_library_source_without_manifest_is_one_sentence(tmp_path):
     (tmp_path / "op.py").write_text("x = 1")
     with pytest.raises(UserError, match=r"'op' lacks its file op\.toml"):
-        read_library_task(tmp_path / "op.py")
+        read_manifest_task(tmp_path / "op.py")
