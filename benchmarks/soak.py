@@ -26,6 +26,7 @@ from sandbox.holding import Mounts
 from sandbox.isolation import choose_isolation
 from sandbox.process import HeldProcess, ProcessFailedError
 from sandbox.scratch import scratch_folder, sweep
+from sandbox.users import FREE_USERS
 from sandbox.values import Limits
 
 MARK = "602.0625"
@@ -121,7 +122,7 @@ def _ours() -> list[str]:
             if entry.name.isdigit() and entry.name != str(os.getpid()):
                 name, _, rest = (entry / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")
                 state, parent, *_ = rest.split()
-                sandboxed = entry.stat().st_uid >= 1 << 31 or name.endswith(("(bwrap", "(hold"))
+                sandboxed = entry.stat().st_uid in FREE_USERS or name.endswith(("(bwrap", "(hold"))
                 orphaned = parent == "1" and state != "Z" and sandboxed
                 if int(parent) == os.getpid() or orphaned or MARK.encode() in (entry / "cmdline").read_bytes():
                     found.append(entry.name)

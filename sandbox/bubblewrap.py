@@ -13,34 +13,25 @@ counts processes by user.
 from __future__ import annotations
 
 import os
-import secrets
-import stat
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from sandbox.cgroup import ControlGroups
 from sandbox.holder import build_holder
-from sandbox.holding import Launch, Mounts, child_environment, python_paths
+from sandbox.holding import Mounts, child_environment, python_paths
+from sandbox.local_tree import Launch
 from sandbox.seccomp import FilterStage, filter_program
+from sandbox.users import free_user, lend, runs_as_root
 from sandbox.values import Limits
 
 _TMP = "/tmp"  # noqa: S108 -- the sandbox's own
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
-_SECRETS_OF_PROC = ("kcore", "keys", "key-users", "kmsg", "sysrq-trigger", "timer_list", "sched_debug", "kallsyms")
+SECRETS_OF_PROC = ("kcore", "keys", "key-users", "kmsg", "sysrq-trigger", "timer_list", "sched_debug", "kallsyms")
+"""Files of /proc that tell of the machine as a whole."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _STREAMS = (("stdin", 0), ("stdout", 1), ("stderr", 2))
 _NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")
-
-_OPEN = stat.S_IROTH | stat.S_IXOTH
-
-# linux/capability.h
-_CAP_SETUID = 7
-_CAP_SYS_ADMIN = 21
-
-# Users that no system assigns (systemd's list of user ranges leaves the upper half of 32 bits free).
-_FIRST_FREE_USER = 1 << 31
-_FREE_USERS = 1 << 24
 
 
 class BubblewrapIsolation:
@@ -80,8 +71,8 @@ class BubblewrapIsolation:
     def launch(self, command: Sequence[str], limits: Limits, mounts: Mounts, home: Path | None = None) -> Launch:
         """Prepare namespaces with only the given paths and the system visible."""
         holder = build_holder(self._cache_dir)
-        outer = _readable_copy(filter_program(FilterStage.NAMESPACE, gpu=mounts.gpu))
-        inner = _readable_copy(filter_program(FilterStage.COMMAND, gpu=mounts.gpu))
+        outer = readable_copy(filter_program(FilterStage.NAMESPACE, gpu=mounts.gpu))
+        inner = readable_copy(filter_program(FilterStage.COMMAND, gpu=mounts.gpu))
         ready, held = os.pipe()
         group = self._groups.open(limits) if self._groups else None
         user = free_user() if self._root else 0
@@ -98,27 +89,12 @@ class BubblewrapIsolation:
                 *command,
             ],
             environment=child_environment(place),
+            folder=mounts.folder,
             descriptors=(outer, inner, held),
             ready=ready,
             group=group,
-            give_back=_lend(mounts, user),
+            give_back=lend(mounts, user),
         )
-
-
-def runs_as_root() -> bool:
-    """Whether this process may make namespaces and change users without a user namespace."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    effective = next((int(line.split()[1], 16) for line in status if line.startswith("CapEff:")), 0)
-    return os.geteuid() == 0 and all(effective >> one & 1 for one in (_CAP_SETUID, _CAP_SYS_ADMIN))
-
-
-def free_user() -> int:
-    """Return a user that owns nothing on this machine and runs nothing else."""
-    ranges = [line.split() for line in Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()]
-    start, count = max(((int(inside), int(length)) for inside, _, length in ranges), key=lambda one: one[1])
-    if start + count > _FIRST_FREE_USER + _FREE_USERS:
-        return _FIRST_FREE_USER + secrets.randbelow(_FREE_USERS)
-    return start + count // 2 + secrets.randbelow(max(count // 4, 1))  # this is a container; few users are mapped
 
 
 def _namespaces(user: int) -> list[str]:
@@ -136,7 +112,7 @@ def _namespaces(user: int) -> list[str]:
 def _files(limits: Limits, mounts: Mounts, always: Sequence[Path]) -> list[str]:
     size = str(limits.temporary_bytes)
     shown = (*always, *mounts.readable)
-    hidden = [place for place in _SECRETS_OF_PROC if Path("/proc", place).exists()]
+    hidden = [place for place in SECRETS_OF_PROC if Path("/proc", place).exists()]
     return [
         *_system(),
         *("--proc", "/proc", *(part for place in hidden for part in ("--ro-bind", "/dev/null", f"/proc/{place}"))),
@@ -205,37 +181,9 @@ def _gpu_devices() -> list[str]:
     return [part for path in sorted(Path("/dev").glob("nvidia*")) for part in ("--dev-bind", str(path), str(path))]
 
 
-def _readable_copy(data: bytes) -> int:
+def readable_copy(data: bytes) -> int:
     """Return a descriptor from which a child reads the data, which is less than a pipe holds."""
     descriptor, end = os.pipe()
     os.write(end, data)
     os.close(end)
     return descriptor
-
-
-def _lend(mounts: Mounts, user: int) -> Callable[[], None]:
-    """Let the sandbox's own user into the folders of one run; returns what takes them back.
-
-    A folder made by `tempfile` is closed to every other user. One that is read may be opened to all: what leads to it
-    on the host stays as closed as it was.
-    """
-    if not user:
-        return lambda: None
-    for path in mounts.readable:
-        if path.is_dir() and path.stat().st_mode & _OPEN != _OPEN:
-            path.chmod(path.stat().st_mode | _OPEN)
-    for path in mounts.writable:
-        _own(path, user)
-    return partial(_take_back, mounts.writable)
-
-
-def _take_back(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        _own(folder, os.geteuid())
-
-
-def _own(folder: Path, user: int) -> None:
-    for place, folders, files in os.walk(folder):
-        os.chown(place, user, -1)
-        for name in (*folders, *files):
-            os.chown(Path(place, name), user, -1, follow_symlinks=False)

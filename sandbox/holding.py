@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
-from sandbox.cgroup import ControlGroup
+from sandbox.local_tree import Launch
+from sandbox.process_tree import TreeUse
 from sandbox.values import Limits
 
 PACKAGES = Path(__file__).parent.parent
@@ -32,45 +33,54 @@ class Mounts:
     """Whether it needs the NVIDIA device files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """One process about to be started held."""
+class HeldTree(Protocol):
+    """A process tree that was started held: the command, and what came of it."""
 
-    command: list[str]
-    """Program and arguments."""
-    environment: dict[str, str]
-    """All of its environment."""
-    descriptors: tuple[int, ...] = ()
-    """Descriptors that it inherits; closed here once it is started."""
-    ready: int | None = None
-    """Read end of a pipe that gets one byte once the command is held; None where nothing can fail in between."""
-    group: ControlGroup | None = None
-    """Control group that the process tree joins."""
-    give_back: Callable[[], None] = field(default=lambda: None)
-    """Undoes what was changed on the host for this process; called once its tree is gone."""
+    @property
+    def streams(self) -> tuple[IO[bytes], ...]:
+        """Standard error, then standard output."""
 
-    def started(self) -> None:
-        """Close our copies of what it inherits."""
-        for descriptor in self.descriptors:
-            os.close(descriptor)
+    def fileno(self) -> int:
+        """Return a descriptor that becomes readable when the command ends; closed by `end`."""
+
+    def poll(self) -> int | None:
+        """Return how the command ended, -N by signal N; None while it runs.
+
+        Raises
+        ------
+        InfraError
+            What holds it was lost.
+        """
+
+    def use(self) -> TreeUse:
+        """Add up what the tree uses now, as far as that can be seen."""
 
     def was_held(self) -> bool:
         """Whether the command, which has ended, had come as far as being held."""
-        if self.ready is None:
-            return True
-        os.set_blocking(self.ready, False)
-        try:
-            return os.read(self.ready, 1) == b"1"
-        except BlockingIOError:
-            return False
 
-    def release(self) -> None:
-        """Remove what belongs to this process alone, once its tree is gone."""
-        if self.ready is not None:
-            os.close(self.ready)
-        if self.group is not None:
-            self.group.remove()
-        self.give_back()
+    def ran_out_of_memory(self) -> bool:
+        """Whether the kernel ended a process of the tree because of its bound on memory."""
+
+    def end(self) -> None:
+        """End the whole tree; returns once it is gone, and what was its alone is removed. Called once."""
+
+
+class Prepared(Protocol):
+    """One held process about to be started."""
+
+    def start(self, descriptors: Sequence[int]) -> HeldTree:
+        """Start it; what was prepared for it is undone when that fails.
+
+        Parameters
+        ----------
+        descriptors
+            What it inherits besides the three standard ones, under the same numbers.
+
+        Raises
+        ------
+        InfraError
+            It cannot be started.
+        """
 
 
 class Isolation(Protocol):
@@ -78,9 +88,9 @@ class Isolation(Protocol):
 
     @property
     def name(self) -> str:
-        """What a verdict says of it: `process` or `bubblewrap`."""
+        """What a verdict says of it: `process`, `bubblewrap` or `docker`."""
 
-    def launch(self, command: Sequence[str], limits: Limits, mounts: Mounts, home: Path | None = None) -> Launch:
+    def launch(self, command: Sequence[str], limits: Limits, mounts: Mounts, home: Path | None = None) -> Prepared:
         """Prepare to run `command` held.
 
         Parameters
@@ -108,10 +118,9 @@ class ProcessIsolation:
 
     def launch(self, command: Sequence[str], limits: Limits, mounts: Mounts, home: Path | None = None) -> Launch:
         """Run the command below a warden that ends all of its descendants."""
-        del mounts  # the whole file system is visible
         numbers = map(str, (limits.cpu_seconds, limits.file_bytes, limits.descriptors))
         warden = [sys.executable, "-I", "-S", str(_WARDEN), *numbers]
-        return Launch(command=[*warden, *command], environment=child_environment(home))
+        return Launch(command=[*warden, *command], environment=child_environment(home), folder=mounts.folder)
 
 
 def child_environment(home: Path | None = None) -> dict[str, str]:

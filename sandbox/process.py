@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import selectors
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,26 +16,18 @@ from sandbox.channel import GREETING, ChannelError, FrameLimits, FrameReader, Me
 from sandbox.disk import DiskWatch
 from sandbox.holding import Isolation, Mounts
 from sandbox.output import OutputTail
-from sandbox.process_tree import children, tree_use
 from sandbox.values import ExitState, Limits
 from tasks.errors import InfraError
 
 _TICK_SECONDS = 0.05
 _CHECK_SECONDS = 0.1
 """Between two looks at what the tree uses; each reads the whole of /proc."""
-_WARDEN_SECONDS = 30.0
-"""How long a tree may take to end after it was told to; a busy machine is slow to reap."""
 _GREETING_SECONDS = 120.0
 """How long a child may take to load our own code; PyTorch on a cold, busy disk takes tens of seconds."""
 _CLOSING_SECONDS = 3.0
 """How long a process that closed its channel may take to end by itself."""
 _HOLDING_PROCESSES = 2
 """What may hold the command is part of its tree: a warden, or bubblewrap's monitor and the first process inside."""
-
-
-_SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernelwright-spawner")
-"""Starts every process. A held tree dies with its parent, and to Linux the parent is the thread that started it
-(prctl(2), PR_SET_PDEATHSIG): started from a caller's short-lived thread, a child would die between two calls."""
 
 
 class ProcessFailedError(Exception):
@@ -107,27 +96,11 @@ class HeldProcess:
         self._ended = False
         self._disk = DiskWatch(mounts.writable, limits)
         try:
-            self._launch = isolation.launch(command, limits, mounts, home)
+            prepared = isolation.launch(command, limits, mounts, home)
         except OSError as error:
             raise InfraError(f"a sandboxed process cannot be prepared: {error}") from error
-        try:
-            self._process = _SPAWNER.submit(
-                subprocess.Popen[bytes],
-                self._launch.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self._launch.environment,
-                cwd=mounts.folder,
-                pass_fds=(*descriptors, *self._launch.descriptors),
-                start_new_session=True,
-            ).result()
-        except OSError as error:
-            self._launch.release()
-            raise InfraError(f"a sandboxed process cannot be started: {error}") from error
-        finally:
-            self._launch.started()
-        self._streams = [OutputTail(stream) for stream in (self._process.stderr, self._process.stdout) if stream]
+        self._tree = prepared.start(descriptors)
+        self._streams = [OutputTail(stream) for stream in self._tree.streams]
 
     def __enter__(self) -> Self:
         return self
@@ -159,7 +132,7 @@ class HeldProcess:
         self._expect_memory()
         if excess := self._disk.excess():
             self._fail(ExitState.CRASHED, excess)
-        use = tree_use(self._process.pid)
+        use = self._tree.use()
         if use.resident_bytes > self._limits.memory_bytes:
             self._fail(ExitState.OUT_OF_MEMORY, self._memory_sentence)
         if use.processes > self._limits.processes + _HOLDING_PROCESSES:
@@ -176,17 +149,10 @@ class HeldProcess:
             A limit is broken; the tree was ended.
         """
         deadline = time.monotonic() + seconds
-        process = os.pidfd_open(self._process.pid)
-        try:
-            with selectors.PollSelector() as selector:
-                selector.register(process, selectors.EVENT_READ)
-                while not selector.select(_TICK_SECONDS):
-                    self.check(deadline)
-        finally:
-            os.close(process)
-        code = self._process.wait()
+        while (code := self._wait_for(deadline)) is None:
+            self.check(deadline)
         self._expect_memory()
-        self._expect_held()
+        self._expect_held(code)
         return Finished(code=code if code >= 0 else 128 - code, output=self.output)
 
     def end_of(self) -> str:
@@ -197,10 +163,10 @@ class HeldProcess:
         ProcessFailedError
             The kernel ended it at its memory limit.
         """
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_CLOSING_SECONDS)
+        code = (
+            self._tree.poll() if self._ended else self._wait_for(time.monotonic() + _CLOSING_SECONDS, _CLOSING_SECONDS)
+        )
         self._expect_memory()
-        code = self._process.returncode
         if code is None:
             return "it closed its channel and stayed"
         number = -code if code < 0 else code - 128
@@ -213,36 +179,28 @@ class HeldProcess:
         if self._ended:
             return
         self._ended = True
-        if self._launch.group is not None and self._process.poll() is None:
-            self._launch.group.end()
-        # The warden and bubblewrap's monitor end when their child does, after everything below it is gone; told to
-        # end themselves, the monitor would leave before its namespace is empty.
-        if self._process.poll() is None:
-            for child in children(self._process.pid) or (self._process.pid,):
-                with suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-        try:
-            self._process.wait(_WARDEN_SECONDS)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._tree.end()
         for stream in self._streams:
             stream.close()
-        self._launch.release()
+
+    def _wait_for(self, deadline: float, step: float = _TICK_SECONDS) -> int | None:
+        """Wait for the command's end, a step at most; returns how it ended, None where it did not."""
+        with selectors.PollSelector() as selector:
+            selector.register(self._tree, selectors.EVENT_READ)
+            selector.select(max(min(step, deadline - time.monotonic()), 0))
+        return self._tree.poll()
 
     @property
     def _memory_sentence(self) -> str:
         return f"it used more than {self._limits.memory_bytes >> 20} MiB of memory"
 
     def _expect_memory(self) -> None:
-        group = self._launch.group
-        if not self._ended and group is not None and group.ran_out_of_memory():
+        if not self._ended and self._tree.ran_out_of_memory():
             self._fail(ExitState.OUT_OF_MEMORY, self._memory_sentence)
 
-    def _expect_held(self) -> None:
-        if not self._ended and not self._launch.was_held():
-            last = self.output.splitlines()[-1:] or [f"it exited with code {self._process.returncode}"]
+    def _expect_held(self, code: int) -> None:
+        if not self._ended and not self._tree.was_held():
+            last = self.output.splitlines()[-1:] or [f"it exited with code {code}"]
             raise InfraError(f"a sandboxed process cannot be held: {last[0]}")
 
     def _fail(self, state: ExitState, message: str) -> None:

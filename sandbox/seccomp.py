@@ -79,6 +79,8 @@ class Architecture(Value):
 
     audit: int
     """Its `AUDIT_ARCH_` constant."""
+    libseccomp: str
+    """Its name in Docker's profiles."""
     foreign_bit: int | None = None
     """Bit that marks calls of another ABI under the same constant."""
     numbers: dict[str, int]

@@ -14,6 +14,7 @@ _OWN_PROCESSES = 2
 """The namespace's first process, and this one."""
 _ALLOWED_VARIABLES = {"PATH", "LANG", "LC_CTYPE", "HOME", "TMPDIR", "OMP_NUM_THREADS", "PWD"}
 _FILTERED = "2"
+_PROCESS_BOUNDS = (Path("/sys/fs/cgroup/pids.max"), Path("/sys/fs/cgroup/pids/pids.max"))
 _TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 -- the sandbox's own
 
 
@@ -51,15 +52,26 @@ def _vsock_opens() -> bool:
     return True
 
 
+def _multiplies_freely(limits: dict[str, int]) -> bool:
+    """Whether neither this user's processes nor this control group's are bounded."""
+    if 0 <= resource.getrlimit(resource.RLIMIT_NPROC)[1] <= limits["processes"]:
+        return False
+    for place in _PROCESS_BOUNDS:
+        if place.exists():
+            text = place.read_text(encoding="ascii").strip()
+            return not text.isdigit() or int(text) > limits["processes"] + _OWN_PROCESSES
+    return True
+
+
 def _unbounded(limits: dict[str, int]) -> bool:
     bounds = {
-        resource.RLIMIT_NPROC: limits["processes"],
         resource.RLIMIT_NOFILE: limits["descriptors"],
         resource.RLIMIT_FSIZE: limits["file_bytes"],
         resource.RLIMIT_CPU: limits["cpu_seconds"],
         resource.RLIMIT_CORE: 0,
     }
-    return any(not 0 <= resource.getrlimit(kind)[1] <= bound for kind, bound in bounds.items())
+    beyond = any(not 0 <= resource.getrlimit(kind)[1] <= bound for kind, bound in bounds.items())
+    return beyond or _multiplies_freely(limits)
 
 
 def _roomy(limits: dict[str, int]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
@@ -17,9 +18,11 @@ class IsolationChoice(StrEnum):
     """How untrusted processes are to be held."""
 
     AUTO = "auto"
-    """bubblewrap where its self-test passes, else nothing: an error, never `process`."""
+    """bubblewrap where its self-test passes, else Docker where it does, else nothing: an error, never `process`."""
     BUBBLEWRAP = "bubblewrap"
     """Namespaces of its own, a read-only system, no network; an error where that does not work."""
+    DOCKER = "docker"
+    """Containers of a Docker daemon on this machine, as tight; an error where that does not work."""
     PROCESS = "process"
     """A session of its own with limits; files and network stay reachable. Only by this name."""
 
@@ -44,6 +47,10 @@ class SandboxSettings(RoomSettings):
     """Folder of the build cache."""
     isolation: IsolationChoice = IsolationChoice.AUTO
     """How untrusted processes are held."""
+    docker_host: str = Field(default_factory=lambda: os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    """Socket of the Docker daemon of this machine; by default the one that Docker's own tools use."""
+    docker_image: str = Field(default="kernelwright-sandbox", min_length=1)
+    """Image of the containers, as `make image` makes it."""
     cache_bytes: int = Field(default=4 << 30, gt=0)
     """Size that the build cache is kept under; what was used longest ago goes first."""
     headers: HeaderChoice = HeaderChoice.AUTO

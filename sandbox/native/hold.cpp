@@ -4,6 +4,10 @@
 //                                          die with the process PARENT, become the command (bubblewrap)
 //   hold bound SETTING... -- COMMAND...    inside: check that the namespaces are new, bound what can be used, give up
 //                                          every privilege, refuse system calls, become the command
+//   hold contain DOOR SETTING... -- COMMAND...
+//                                          inside a container, as its first process: take descriptors from the socket
+//                                          DOOR, start the command bounded in the same way, reap what it leaves, say how
+//                                          it ended, and end everything when the other end of the socket is gone
 //
 // Whatever fails ends it with code 125 and one sentence: nothing runs that is not held.
 
@@ -12,16 +16,23 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -119,8 +130,8 @@ std::vector<char> read_filter(int file) {
 }
 
 struct Settings {
-    std::vector<char> filter;
-    unsigned long user = 0;  // 0: stay who we are
+    std::vector<std::vector<char>> filters;  // in the order in which they are installed
+    unsigned long user = 0;                  // 0: stay who we are
     std::string folder = "/";
     int ready = -1;
 };
@@ -133,7 +144,8 @@ void apply(const std::string& name, const std::string& value, Settings& settings
     else if (name == "file") lower(RLIMIT_FSIZE, number(value));
     else if (name == "processes") lower(RLIMIT_NPROC, number(value));
     else if (name == "descriptors") lower(RLIMIT_NOFILE, number(value));
-    else if (name == "filter") settings.filter = read_filter(static_cast<int>(number(value)));
+    else if (name == "filter") settings.filters.push_back(read_filter(static_cast<int>(number(value))));
+    else if (name == "variable") require(putenv(strdup(value.c_str())) == 0, "the variable `" + value + "`");
     else if (name == "user") settings.user = number(value);
     else if (name == "folder") settings.folder = value;
     else if (name == "ready") settings.ready = static_cast<int>(number(value));
@@ -141,6 +153,15 @@ void apply(const std::string& name, const std::string& value, Settings& settings
         errno = EINVAL;
         fail("the setting `" + name + "`");
     }
+}
+
+Settings carry_out(const std::vector<std::string>& arguments) {
+    Settings settings;
+    for (const std::string& argument : arguments) {
+        const auto equals = argument.find('=');
+        apply(argument.substr(0, equals), equals == std::string::npos ? "" : argument.substr(equals + 1), settings);
+    }
+    return settings;
 }
 
 void give_up_privileges(unsigned long user) {
@@ -159,6 +180,20 @@ void give_up_privileges(unsigned long user) {
     require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
 }
 
+// A container's first process was never given any, and could not give up what it may not even drop.
+void expect_no_privileges() {
+    errno = EPERM;
+    require(getuid() != 0 && geteuid() != 0, "this container runs as root");
+    for (int capability = 0, held; (held = prctl(PR_CAPBSET_READ, capability, 0, 0, 0)) >= 0; ++capability) {
+        errno = EPERM;
+        require(held == 0, "capabilities are left to this container");
+    }
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2] = {};
+    require(syscall(SYS_capset, &header, none) == 0, "capset");
+    require(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges");
+}
+
 void refuse_calls(std::vector<char>& filter) {
     sock_fprog program;
     program.len = static_cast<unsigned short>(filter.size() / kInstructionBytes);
@@ -166,27 +201,144 @@ void refuse_calls(std::vector<char>& filter) {
     require(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0, "the filter of system calls");
 }
 
-void bound(const std::vector<std::string>& arguments, char** command) {
-    Settings settings;
-    for (const std::string& argument : arguments) {
-        const auto equals = argument.find('=');
-        apply(argument.substr(0, equals), equals == std::string::npos ? "" : argument.substr(equals + 1), settings);
-    }
-    protect_kernel_settings();
-    hide_first_process();
-    lower(RLIMIT_CORE, 0);
-    lower(RLIMIT_MSGQUEUE, 0);
-    write_text("/proc/self/oom_score_adj", "1000");  // a machine out of memory ends the sandbox first
-    umask(S_IWGRP | S_IWOTH);
-    give_up_privileges(settings.user);
+// The last steps, the same however the command is held.
+[[noreturn]] void confine(Settings& settings, char** command) {
     require(chdir(settings.folder.c_str()) == 0, settings.folder);  // as the user that may enter it
-    refuse_calls(settings.filter);
+    for (std::vector<char>& filter : settings.filters) refuse_calls(filter);
     require(write(settings.ready, "1", 1) == 1, "saying that the command is held");
     close(settings.ready);
     become(command);
 }
 
-void join(const std::string& group, unsigned long parent, char** command) {
+void bound_always() {
+    lower(RLIMIT_CORE, 0);
+    lower(RLIMIT_MSGQUEUE, 0);
+    write_text("/proc/self/oom_score_adj", "1000");  // a machine out of memory ends the sandbox first
+    umask(S_IWGRP | S_IWOTH);
+}
+
+[[noreturn]] void bound(const std::vector<std::string>& arguments, char** command) {
+    Settings settings = carry_out(arguments);
+    protect_kernel_settings();
+    hide_first_process();
+    bound_always();
+    give_up_privileges(settings.user);
+    confine(settings, command);
+}
+
+int knock(const std::string& door) {
+    sockaddr_un place = {};
+    place.sun_family = AF_UNIX;
+    errno = ENAMETOOLONG;
+    require(door.size() < sizeof place.sun_path, door);
+    std::memcpy(place.sun_path, door.c_str(), door.size());
+    const int end = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    require(end >= 0 && connect(end, reinterpret_cast<sockaddr*>(&place), sizeof place) == 0, door);
+    return end;
+}
+
+// The message is the numbers that the descriptors had where they come from, 32 bits each; they get them here too.
+// Returns the socket, moved out of their way.
+int take_descriptors(int end) {
+    constexpr std::size_t kMost = 32;
+    std::int32_t numbers[kMost];
+    alignas(cmsghdr) char control[CMSG_SPACE(kMost * sizeof(int))];
+    iovec body = {numbers, sizeof numbers};
+    msghdr message = {};
+    message.msg_iov = &body;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t length = recvmsg(end, &message, MSG_CMSG_CLOEXEC);
+    require(length >= 0, "the descriptors");
+    const cmsghdr* first = CMSG_FIRSTHDR(&message);
+    const std::size_t count = static_cast<std::size_t>(length) / sizeof(std::int32_t);
+    errno = EINVAL;
+    require(count > 0 && first && first->cmsg_type == SCM_RIGHTS && first->cmsg_len == CMSG_LEN(count * sizeof(int)),
+            "the descriptors");
+    const int above = std::max(*std::max_element(numbers, numbers + count), 2) + 1;
+    std::vector<int> taken(count);
+    std::memcpy(taken.data(), CMSG_DATA(first), count * sizeof(int));
+    for (int& one : taken) one = fcntl(one, F_DUPFD_CLOEXEC, above);
+    const int moved = fcntl(end, F_DUPFD_CLOEXEC, above);
+    for (int one = 3; one < above; ++one) close(one);
+    for (std::size_t i = 0; i < count; ++i) {
+        require(taken[i] >= 0 && dup2(taken[i], numbers[i]) == numbers[i], "the descriptors");
+        close(taken[i]);
+    }
+    require(moved >= 0, "the socket");
+    return moved;
+}
+
+// What the kernel ended in this container because its memory was used up, by version of control groups.
+std::uint32_t memory_kills() {
+    for (const char* path : {"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"}) {
+        if (FILE* file = std::fopen(path, "re")) {
+            char line[256];
+            unsigned found = 0;
+            while (std::fgets(line, sizeof line, file) && std::sscanf(line, "oom_kill %u", &found) != 1) {}
+            std::fclose(file);
+            return found;
+        }
+    }
+    return 0;
+}
+
+// Ends what the command left, and says how it ended: its status as wait(2) gives it, and the kills for memory.
+[[noreturn]] void conclude(int end, int status) {
+    kill(-1, SIGKILL);
+    while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {}
+    const std::uint32_t report[] = {static_cast<std::uint32_t>(status), memory_kills()};
+    const bool told = send(end, report, sizeof report, MSG_NOSIGNAL) == sizeof report;
+    std::_Exit(told ? 0 : kFailed);
+}
+
+[[noreturn]] void attend(int end, int signals, pid_t command) {
+    constexpr int kBetweenLooksAtMemory = 250;  // milliseconds
+    for (;;) {
+        pollfd waits[] = {{end, POLLIN, 0}, {signals, POLLIN, 0}};
+        poll(waits, 2, kBetweenLooksAtMemory);
+        if (waits[0].revents != 0) std::_Exit(0);  // nobody is there any more: with this process goes the namespace
+        signalfd_siginfo ignored;
+        while (read(signals, &ignored, sizeof ignored) > 0) {}
+        int status;
+        for (pid_t gone; (gone = waitpid(-1, &status, WNOHANG)) > 0;)
+            if (gone == command) conclude(end, status);
+        if (memory_kills() > 0) conclude(end, SIGKILL);
+    }
+}
+
+// The user is that of the command, so what this process holds must be out of its reach: it is not to be traced or read
+// through /proc, and the kernel keeps signals from the first process of a namespace.
+[[noreturn]] void contain(const std::vector<std::string>& arguments, char** command) {
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    require(sigprocmask(SIG_BLOCK, &children, nullptr) == 0, "blocking signals");
+    errno = EPERM;
+    require(getpid() == 1, "this is not the first process of a container");
+    const int end = take_descriptors(knock(arguments[0]));
+    const int signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+    require(signals >= 0, "signalfd");
+    require(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "hiding from the command");
+    const pid_t started = fork();
+    require(started >= 0, "starting the command");
+    if (started == 0) {
+        require(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 && setsid() > 0, "a session of its own");
+        require(sigprocmask(SIG_UNBLOCK, &children, nullptr) == 0, "unblocking signals");
+        clearenv();
+        Settings settings = carry_out({arguments.begin() + 1, arguments.end()});
+        bound_always();
+        expect_no_privileges();
+        confine(settings, command);
+    }
+    for (int one = 3; one < end; ++one)  // the highest number of all
+        if (one != signals) close(one);
+    for (int one : {0, 1, 2}) dup2(open("/dev/null", O_RDWR | O_CLOEXEC), one);
+    attend(end, signals, started);
+}
+
+[[noreturn]] void join(const std::string& group, unsigned long parent, char** command) {
     require(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "dying with the parent");
     errno = ESRCH;
     require(static_cast<unsigned long>(getppid()) == parent, "the parent is gone");
@@ -205,6 +357,7 @@ int main(int count, char** values) {
     require(next + 1 < count, "the arguments");
     if (mode == "join" && arguments.size() == 2) join(arguments[0], number(arguments[1]), values + next + 1);
     if (mode == "bound") bound(arguments, values + next + 1);
+    if (mode == "contain" && !arguments.empty()) contain(arguments, values + next + 1);
     errno = EINVAL;
     fail("the mode `" + mode + "`");
 }

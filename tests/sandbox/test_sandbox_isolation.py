@@ -105,7 +105,7 @@ def test_process_is_only_by_name():
 def test_the_findings_say_when_nothing_isolates():
     used, *rungs = isolation_findings(IsolationChoice.PROCESS)
     assert "files and the network stay reachable" in used.detail
-    assert {rung.name for rung in rungs} == {"isolation: bubblewrap", "isolation: process"}
+    assert {rung.name for rung in rungs} == {"isolation: bubblewrap", "isolation: docker", "isolation: process"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""What untrusted code tries, for real: nothing of it succeeds held by bubblewrap, and most of it does when nothing holds.
+"""What untrusted code tries, for real: nothing of it succeeds held by bubblewrap or Docker, and most of it does when nothing holds.
 
-`probes/` is one C++ program. It runs three ways: held, by bwrap started as root and as an ordinary user; and plainly, as
-each of them. The plain runs show that the probes are alive: one that never succeeds anywhere would prove nothing.
+`probes/` is one C++ program. It runs held, by bwrap started as root and as an ordinary user and by Docker; and plainly,
+as each of the users. The plain runs show that the probes are alive: one that never succeeds anywhere would prove nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from pathlib import Path
 import pytest
 
 from sandbox.bubblewrap import BubblewrapIsolation
-from sandbox.holding import Launch, Mounts
+from sandbox.docker.engine import Engine
+from sandbox.docker.isolation import DockerIsolation
+from sandbox.holding import Mounts
 from sandbox.isolation import bubblewrap_problem, choose_isolation
+from sandbox.local_tree import Launch
 from sandbox.process import HeldProcess, ProcessFailedError
 from sandbox.values import ExitState, Limits
 
@@ -181,17 +184,21 @@ def listening(name: str) -> Iterator[str]:
         yield name
 
 
-@pytest.fixture(params=["root", "user"])
-def bwrap(request, open_folder, attack):
-    """bubblewrap as each kind of user starts it."""
+@pytest.fixture(params=["bubblewrap-root", "bubblewrap-user", "docker"])
+def sandbox(request, open_folder, attack):
+    """bubblewrap as each kind of user starts it, and a container."""
+    if request.param == "docker":
+        daemon, _ = request.getfixturevalue("dockerd"), request.getfixturevalue("docker")
+        return DockerIsolation(Engine(daemon.host), "kernelwright-sandbox", open_folder, shown=[attack])
     if bubblewrap_problem():
         pytest.skip(f"bubblewrap: {bubblewrap_problem()}")
-    if request.param == "root" and os.geteuid() != 0:
+    root = request.param == "bubblewrap-root"
+    if root and os.geteuid() != 0:
         pytest.skip("only root can start it as root")
     chosen = choose_isolation()
     assert isinstance(chosen, BubblewrapIsolation)
-    isolation = BubblewrapIsolation(chosen.program, open_folder, shown=[attack], root=request.param == "root")
-    return StartedByUser(isolation) if request.param == "user" else isolation
+    isolation = BubblewrapIsolation(chosen.program, open_folder, shown=[attack], root=root)
+    return isolation if root else StartedByUser(isolation)
 
 
 def outcomes(output: str) -> dict[str, bool]:
@@ -225,9 +232,9 @@ def held(isolation, command: Sequence[str], seconds: float = 60, **limits):
 
 
 @pytest.mark.parametrize(("group", "least"), [("all", 90), ("resources", 14)])
-def test_no_probe_succeeds_in_the_sandbox(bwrap, host, monkeypatch, group, least):
+def test_no_probe_succeeds_in_the_sandbox(sandbox, host, monkeypatch, group, least):
     monkeypatch.setenv("KERNELWRIGHT_PROBE_SECRET", "1")
-    finished = held(bwrap, host.command(group))
+    finished = held(sandbox, host.command(group))
     found = outcomes(finished.output)
     assert finished.code == 0, finished.output
     assert [name for name, success in found.items() if success] == []
@@ -262,17 +269,17 @@ DAEMON = ["/bin/sh", "-c", f"(setsid sh -c 'setsid sleep {MARK} & exit' &) ; sle
     ],
     ids=["memory", "flood", "deaf"],
 )
-def test_what_will_not_end_is_ended(bwrap, command, seconds, limits, state):
+def test_what_will_not_end_is_ended(sandbox, command, seconds, limits, state):
     with pytest.raises(ProcessFailedError) as failure:
-        held(bwrap, command, seconds, **limits)
+        held(sandbox, command, seconds, **limits)
     assert failure.value.state is state
 
 
-def test_processor_time_runs_out(bwrap):
-    assert held(bwrap, SPIN, cpu_seconds=1).code in {128 + 9, 128 + 24}
+def test_processor_time_runs_out(sandbox):
+    assert held(sandbox, SPIN, cpu_seconds=1).code in {128 + 9, 128 + 24}
 
 
-def test_a_daemon_does_not_stay(bwrap):
-    assert held(bwrap, DAEMON).code == 0
+def test_a_daemon_does_not_stay(sandbox):
+    assert held(sandbox, DAEMON).code == 0
     found = subprocess.run(["/usr/bin/pgrep", "-f", f"sleep {MARK}"], capture_output=True, check=False)
     assert found.stdout == b""

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 from sandbox.scratch import scratch_folder, sweep
+from sandbox.users import FREE_USERS
 
 HOLDS = """
 import time
+from sandbox.users import FREE_USERS
 from sandbox.scratch import scratch_folder
 with scratch_folder() as folder:
     print(folder, flush=True)
@@ -32,7 +34,7 @@ def test_a_sweep_takes_what_a_killed_process_left_and_nothing_that_is_held(tmp_p
         assert sweep(tmp_path, settled_seconds=0) == ()
         maker.send_signal(signal.SIGKILL)
     if os.geteuid() == 0:
-        os.chown(left, 1 << 31, -1)  # lent to a sandbox's user when its maker was killed
+        os.chown(left, FREE_USERS.start, -1)  # lent to a sandbox's user when its maker was killed
     held = tmp_path / "kernelwright-run-young"
     held.mkdir()
     assert sweep(tmp_path) == ()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.docker.profile import docker_profile
 from sandbox.seccomp import INSTRUCTION, FilterStage, filter_program, policy
 from tasks.errors import InfraError
 
@@ -142,6 +144,48 @@ def test_a_gpu_brings_memory_files_and_nothing_else(machine):
 def test_mounting_is_left_to_the_program_that_bounds_and_to_no_other(machine):
     assert answer(machine, "mount") == ALLOW
     assert answer(machine, "mount", stage=FilterStage.COMMAND) == ERRNO | errno.EPERM
+
+
+def refused_by_docker(profile: dict, call: str, arguments: tuple[int, ...]) -> int | None:
+    """Return the error that a container's profile answers with, as libseccomp reads it; None where it lets through."""
+    for entry in profile["syscalls"]:
+        if call in entry["names"] and all(compared(one, arguments) for one in entry["args"]):
+            return entry["errnoRet"]
+    return None
+
+
+def compared(one: dict, arguments: tuple[int, ...]) -> bool:
+    value = arguments[one["index"]]
+    if one["op"] == "SCMP_CMP_GT":
+        return value > one["value"]
+    assert one["op"] == "SCMP_CMP_MASKED_EQ"
+    return value & one["value"] == one["valueTwo"]
+
+
+SMALL = st.integers(0, 50) | st.sampled_from([0x5412, 0x541C, 17, 0x10000000, 0x40000000, 0xFFFFFFFF])
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("gpu", [False, True])
+@given(data=st.data())
+def test_a_containers_profile_decides_as_the_filter_does(machine, gpu, data):
+    profile = json.loads(docker_profile(gpu=gpu, machine=machine))
+    call = data.draw(st.sampled_from(sorted(policy().architectures[machine].numbers)))
+    arguments = data.draw(st.tuples(SMALL, SMALL))
+    stage = FilterStage.COMMAND if call == "mount" else FilterStage.NAMESPACE
+    expected = answer(machine, call, *arguments, stage=stage, gpu=gpu)
+    # One comparison with one constant cannot say "neither of these two".
+    error = None if call == "personality" or expected == ALLOW else expected - ERRNO
+    assert refused_by_docker(profile, call, arguments) == error
+
+
+def test_a_containers_profile_names_its_architecture():
+    assert [json.loads(docker_profile(gpu=False, machine=one))["architectures"] for one in MACHINES] == [
+        ["SCMP_ARCH_X86_64"],
+        ["SCMP_ARCH_AARCH64"],
+    ]
+    with pytest.raises(InfraError, match="riscv64"):
+        docker_profile(gpu=False, machine="riscv64")
 
 
 def test_an_architecture_without_numbers_is_refused_by_name():

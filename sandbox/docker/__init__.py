@@ -1,0 +1,1 @@
+"""Holding untrusted processes in containers of a Docker daemon on this machine."""

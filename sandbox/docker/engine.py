@@ -1,0 +1,185 @@
+"""A Docker daemon on this machine, as far as the sandbox asks it for anything.
+
+Whatever goes wrong between us and it is a `SandboxUnavailableError` with what helps: the daemon's troubles are never
+the candidate's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import SandboxUnavailableError
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_SCHEME = "unix://"
+_SECONDS = 60
+_FOUND_NOTHING = 404
+_LAST_LINES = 20
+
+_INSTALL = "install Docker and start its daemon, for instance: apt-get install docker.io && systemctl start docker"
+_GROUP = "let this user reach the daemon (usermod -aG docker USER, which gives it root's rights), or run as root"
+_PACKAGE = "pip install 'kernelwright[docker]'"
+_ELSEWHERE = "run Kernelwright on the machine itself, where it and the Docker daemon see the same files"
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An image or a container, whatever its state."""
+
+    identity: str
+    labels: Mapping[str, str]
+
+
+class Engine:
+    """One daemon.
+
+    Parameters
+    ----------
+    host
+        Where it listens: `unix://` and the path of its socket.
+
+    Raises
+    ------
+    SandboxUnavailableError
+        It is not on this machine, does not answer, or the package that speaks to it is missing.
+    """
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self._client = self._connected()
+
+    @property
+    def socket(self) -> Path:
+        """The daemon's socket."""
+        return socket_path(self.host)
+
+    def image(self, name: str) -> Labelled:
+        """Return an image.
+
+        Raises
+        ------
+        SandboxUnavailableError
+            There is none of this name.
+        """
+        with self._asked(f"there is no image `{name}`", remedy="make it: make image"):
+            found = self._client.inspect_image(name)  # type: ignore[no-untyped-call]
+        return Labelled(found["Id"], found["Config"].get("Labels") or {})
+
+    def make_image(self, name: str, layers: bytes, changes: list[str]) -> None:
+        """Make an image of one layer, a tar archive, without fetching anything."""
+        with self._asked(f"the image `{name}` cannot be made"):
+            answer = self._client.import_image_from_data(layers, repository=name, changes=changes)
+        error = json.loads(answer.splitlines()[-1]).get("error", "")
+        if error:
+            raise SandboxUnavailableError(f"the image `{name}` cannot be made: {error}")
+
+    def host_config(self, **options: Any) -> dict[str, Any]:  # noqa: ANN401 -- the client library's own options
+        """Return the part of a container's description that the host decides."""
+        return dict(self._client.create_host_config(**options))
+
+    def create(self, image: str, command: list[str], **options: Any) -> str:  # noqa: ANN401 -- likewise
+        """Make a container; nothing is pulled. Returns its identity."""
+        with self._asked("a container cannot be made"):
+            return str(self._client.create_container(image, command, **options)["Id"])
+
+    def start(self, identity: str) -> None:
+        """Start a container."""
+        with self._asked("a container cannot be started"):
+            self._client.start(identity)
+
+    def remove(self, identity: str) -> None:
+        """End a container and remove it; returns once it is gone."""
+        with self._asked("a container cannot be removed", missing_is_fine=True):
+            self._client.remove_container(identity, v=True, force=True)
+
+    def runs(self, identity: str) -> bool:
+        """Whether a container runs."""
+        return bool(self._state(identity)["Running"])
+
+    def ran_out_of_memory(self, identity: str) -> bool:
+        """Whether the kernel ended a process of a container because of its bound on memory."""
+        return bool(self._state(identity)["OOMKilled"])
+
+    def printed(self, identity: str) -> str:
+        """Return the end of what the first process of a container said before its streams were given to the command."""
+        with self._asked("the words of a container cannot be read"):
+            return bytes(self._client.logs(identity, tail=_LAST_LINES)).decode(errors="replace").strip()
+
+    def containers(self, label: str) -> tuple[Labelled, ...]:
+        """List the containers that have a label, the ended ones too."""
+        with self._asked("containers cannot be listed"):
+            found = self._client.containers(all=True, filters={"label": label})
+        return tuple(Labelled(one["Id"], one.get("Labels") or {}) for one in found)
+
+    def bounds(self) -> Mapping[str, bool]:
+        """Say which of memory, processes and processors the daemon's control groups bound."""
+        with self._asked("the daemon does not say what it is"):
+            info = self._client.info()
+        return {name: bool(info.get(name)) for name in ("MemoryLimit", "PidsLimit", "CpuCfsQuota")}
+
+    def _state(self, identity: str) -> Mapping[str, Any]:
+        with self._asked("a container cannot be looked at"):
+            state: Mapping[str, Any] = self._client.inspect_container(identity)["State"]
+        return state
+
+    def _connected(self) -> APIClient:
+        if not self.socket.exists():
+            raise SandboxUnavailableError(f"there is no Docker daemon: {self.socket} is not there", _INSTALL)
+        try:
+            from docker import APIClient  # noqa: PLC0415 -- an optional package, which takes long to load
+        except ImportError as error:
+            raise SandboxUnavailableError("the package `docker` is not installed", _PACKAGE) from error
+        with self._asked(f"no Docker daemon answers at {self.socket}", remedy=_INSTALL):
+            return APIClient(base_url=self.host, version="auto", timeout=_SECONDS)
+
+    @contextmanager
+    def _asked(self, trouble: str, *, remedy: str = "", missing_is_fine: bool = False) -> Iterator[None]:
+        """Turn what the client library raises into one sentence, with what helps."""
+        # Both are there: a client was made, or is about to be.
+        from docker.errors import APIError, DockerException  # noqa: PLC0415
+        from requests.exceptions import RequestException  # noqa: PLC0415
+
+        try:
+            yield
+        except APIError as error:
+            if missing_is_fine and error.status_code == _FOUND_NOTHING:
+                return
+            said = error.explanation or str(error)
+            if "bind source path does not exist" in said:
+                remedy = _ELSEWHERE
+            raise SandboxUnavailableError(f"{trouble}: {said}", remedy) from error
+        except (DockerException, RequestException) as error:
+            if not os.access(self.socket, os.W_OK):
+                remedy = _GROUP
+            raise SandboxUnavailableError(f"{trouble}: {_innermost(error)}", remedy or _INSTALL) from error
+
+
+def socket_path(host: str) -> Path:
+    """Return the path of the socket that a host names.
+
+    Raises
+    ------
+    SandboxUnavailableError
+        It is not on this machine.
+    """
+    if not host.startswith(_SCHEME):
+        raise SandboxUnavailableError(
+            f"the Docker daemon at {host} is not reached through a socket of this machine",
+            "set KERNELWRIGHT_DOCKER_HOST to a local one, such as unix:///var/run/docker.sock",
+        )
+    return Path(host.removeprefix(_SCHEME))
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what began a chain of errors: the client wraps the system's own three times."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return str(error)
