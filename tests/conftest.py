@@ -18,6 +18,7 @@ CORPORA = (
     "sandbox/test_sandbox_stress.py",
     "sandbox/test_sandbox_triton.py",
     "sandbox/test_sandbox_verdicts.py",
+    "sandbox/docker/test_sandbox_docker_daemon.py",
     "sandbox/extensions/",
     "sandbox/soak/",
     "simgpu/corpus/",

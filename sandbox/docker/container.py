@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import IO
 
@@ -29,14 +30,24 @@ logger = logging.getLogger(__name__)
 
 _ARRIVAL_SECONDS = 30.0
 """How long the first process of a started container may take to knock; it is there within milliseconds."""
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 """Between two looks at whether it still runs."""
 DOOR = "door"
 """Name of the socket in its folder."""
 _CREDENTIALS = struct.Struct("3i")
 """`struct ucred`."""
 _REPORT = struct.Struct("=II")
-"""Status as wait(2) gives it, and processes that were ended for their memory."""
+"""Status as wait(2) gives it, and an `_Ending`."""
+
+
+class _Ending(IntEnum):
+    """Who ended a command, as `hold.cpp` says it."""
+
+    ITSELF = 0
+    MEMORY = 1
+    """The kernel, at least one of its processes, because of the bound on memory."""
+    STOPPED = 2
+    """The daemon, which stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +133,7 @@ class ContainerTree:
         asked = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         self._first: int = _CREDENTIALS.unpack(asked)[0]
         self._code: int | None = None
-        self._memory_kills = 0
+        self._ran_out_of_memory = False
 
     def fileno(self) -> int:
         """Return a descriptor that becomes readable when the command ends."""
@@ -157,7 +168,7 @@ class ContainerTree:
     def ran_out_of_memory(self) -> bool:
         """Whether the kernel ended a process of the container because of its bound on memory."""
         self.poll()
-        return self._memory_kills > 0
+        return self._ran_out_of_memory
 
     def end(self) -> None:
         """End the whole container; returns once it is gone, and what was its alone is removed."""
@@ -166,10 +177,13 @@ class ContainerTree:
 
     def _concluded(self, report: bytes) -> int:
         if len(report) == _REPORT.size:
-            status, self._memory_kills = _REPORT.unpack(report)
+            status, ending = _REPORT.unpack(report)
+            if ending == _Ending.STOPPED:
+                raise SandboxUnavailableError("the Docker daemon stopped while it held a process", "start it again")
+            self._ran_out_of_memory = ending == _Ending.MEMORY
             return os.waitstatus_to_exitcode(status)
-        # The first process did not get to say anything: its end was nobody's it could speak of.
-        self._memory_kills = int(self._launch.engine.ran_out_of_memory(self._launch.identity))
+        # The first process itself was killed, which only the kernel or somebody outside can.
+        self._ran_out_of_memory = self._launch.engine.ran_out_of_memory(self._launch.identity)
         return -signal.SIGKILL
 
 

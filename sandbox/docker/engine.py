@@ -7,7 +7,7 @@ the candidate's.
 from __future__ import annotations
 
 import json
-import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _SCHEME = "unix://"
 _SECONDS = 60
+_OLDEST = "1.41"
+"""Version of the daemon's interface that has everything that is asked for: Docker 20.10."""
 _FOUND_NOTHING = 404
 _LAST_LINES = 20
 
@@ -131,22 +133,19 @@ class Engine:
         return state
 
     def _connected(self) -> APIClient:
-        if not self.socket.exists():
-            raise SandboxUnavailableError(f"there is no Docker daemon: {self.socket} is not there", _INSTALL)
-        try:
-            from docker import APIClient  # noqa: PLC0415 -- an optional package, which takes long to load
-        except ImportError as error:
-            raise SandboxUnavailableError("the package `docker` is not installed", _PACKAGE) from error
-        with self._asked(f"no Docker daemon answers at {self.socket}", remedy=_INSTALL):
-            return APIClient(base_url=self.host, version="auto", timeout=_SECONDS)
+        with self._asked(f"no Docker daemon answers at {self.socket}"):
+            first = _client(self.host, _OLDEST)
+            return _client(self.host, first.version(api_version=False)["ApiVersion"])
 
     @contextmanager
     def _asked(self, trouble: str, *, remedy: str = "", missing_is_fine: bool = False) -> Iterator[None]:
-        """Turn what the client library raises into one sentence, with what helps."""
-        # Both are there: a client was made, or is about to be.
-        from docker.errors import APIError, DockerException  # noqa: PLC0415
-        from requests.exceptions import RequestException  # noqa: PLC0415
-
+        """Turn what goes wrong between us and the daemon into one sentence, with what helps."""
+        self._expect_answer()
+        try:
+            from docker.errors import APIError, DockerException  # noqa: PLC0415 -- an optional package, slow to load
+            from requests.exceptions import RequestException  # noqa: PLC0415 -- it brings this one
+        except ImportError as error:
+            raise SandboxUnavailableError("the package `docker` is not installed", _PACKAGE) from error
         try:
             yield
         except APIError as error:
@@ -157,9 +156,28 @@ class Engine:
                 remedy = _ELSEWHERE
             raise SandboxUnavailableError(f"{trouble}: {said}", remedy) from error
         except (DockerException, RequestException) as error:
-            if not os.access(self.socket, os.W_OK):
-                remedy = _GROUP
-            raise SandboxUnavailableError(f"{trouble}: {_innermost(error)}", remedy or _INSTALL) from error
+            raise SandboxUnavailableError(f"{trouble}: {error}", _INSTALL) from error
+
+    def _expect_answer(self) -> None:
+        """Expect somebody to listen; the client library wraps the system's own words three times over."""
+        try:
+            with socket.socket(socket.AF_UNIX) as end:
+                end.connect(str(self.socket))
+        except FileNotFoundError as error:
+            raise SandboxUnavailableError(f"there is no Docker daemon: {self.socket} is not there", _INSTALL) from error
+        except OSError as error:
+            remedy = _GROUP if isinstance(error, PermissionError) else _INSTALL
+            said = f"no Docker daemon answers at {self.socket}: {error.strerror or error}"
+            raise SandboxUnavailableError(said, remedy) from error
+
+
+def _client(host: str, version: str) -> APIClient:
+    from docker import APIClient  # noqa: PLC0415 -- as above
+
+    client = APIClient(base_url=host, version=version, timeout=_SECONDS)
+    # A connection that is kept would outlive the daemon, and be shared by threads.
+    client.headers["Connection"] = "close"
+    return client
 
 
 def socket_path(host: str) -> Path:
@@ -176,10 +194,3 @@ def socket_path(host: str) -> Path:
             "set KERNELWRIGHT_DOCKER_HOST to a local one, such as unix:///var/run/docker.sock",
         )
     return Path(host.removeprefix(_SCHEME))
-
-
-def _innermost(error: BaseException) -> str:
-    """Return what began a chain of errors: the client wraps the system's own three times."""
-    while inner := error.__cause__ or error.__context__:
-        error = inner
-    return str(error)

@@ -284,11 +284,14 @@ std::uint32_t memory_kills() {
     return 0;
 }
 
-// Ends what the command left, and says how it ended: its status as wait(2) gives it, and the kills for memory.
-[[noreturn]] void conclude(int end, int status) {
+enum class Ending : std::uint32_t { kItself, kMemory, kStopped };
+
+// Ends what the command left, and says how it ended: its status as wait(2) gives it, and who ended it.
+[[noreturn]] void conclude(int end, int status, Ending ending) {
     kill(-1, SIGKILL);
     while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {}
-    const std::uint32_t report[] = {static_cast<std::uint32_t>(status), memory_kills()};
+    if (ending == Ending::kItself && memory_kills() > 0) ending = Ending::kMemory;
+    const std::uint32_t report[] = {static_cast<std::uint32_t>(status), static_cast<std::uint32_t>(ending)};
     const bool told = send(end, report, sizeof report, MSG_NOSIGNAL) == sizeof report;
     std::_Exit(told ? 0 : kFailed);
 }
@@ -299,33 +302,35 @@ std::uint32_t memory_kills() {
         pollfd waits[] = {{end, POLLIN, 0}, {signals, POLLIN, 0}};
         poll(waits, 2, kBetweenLooksAtMemory);
         if (waits[0].revents != 0) std::_Exit(0);  // nobody is there any more: with this process goes the namespace
-        signalfd_siginfo ignored;
-        while (read(signals, &ignored, sizeof ignored) > 0) {}
+        signalfd_siginfo signal;
+        while (read(signals, &signal, sizeof signal) > 0)
+            // The daemon stops; from in here it would come from a process with a number.
+            if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 0) conclude(end, SIGTERM, Ending::kStopped);
         int status;
         for (pid_t gone; (gone = waitpid(-1, &status, WNOHANG)) > 0;)
-            if (gone == command) conclude(end, status);
-        if (memory_kills() > 0) conclude(end, SIGKILL);
+            if (gone == command) conclude(end, status, Ending::kItself);
+        if (memory_kills() > 0) conclude(end, SIGKILL, Ending::kMemory);
     }
 }
 
 // The user is that of the command, so what this process holds must be out of its reach: it is not to be traced or read
 // through /proc, and the kernel keeps signals from the first process of a namespace.
 [[noreturn]] void contain(const std::vector<std::string>& arguments, char** command) {
-    sigset_t children;
-    sigemptyset(&children);
-    sigaddset(&children, SIGCHLD);
-    require(sigprocmask(SIG_BLOCK, &children, nullptr) == 0, "blocking signals");
+    sigset_t awaited;
+    sigemptyset(&awaited);
+    for (int one : {SIGCHLD, SIGTERM}) sigaddset(&awaited, one);
+    require(sigprocmask(SIG_BLOCK, &awaited, nullptr) == 0, "blocking signals");
     errno = EPERM;
     require(getpid() == 1, "this is not the first process of a container");
     const int end = take_descriptors(knock(arguments[0]));
-    const int signals = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+    const int signals = signalfd(-1, &awaited, SFD_CLOEXEC | SFD_NONBLOCK);
     require(signals >= 0, "signalfd");
     require(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0, "hiding from the command");
     const pid_t started = fork();
     require(started >= 0, "starting the command");
     if (started == 0) {
         require(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0 && setsid() > 0, "a session of its own");
-        require(sigprocmask(SIG_UNBLOCK, &children, nullptr) == 0, "unblocking signals");
+        require(sigprocmask(SIG_UNBLOCK, &awaited, nullptr) == 0, "unblocking signals");
         clearenv();
         Settings settings = carry_out({arguments.begin() + 1, arguments.end()});
         bound_always();

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from sandbox.process import HeldProcess
 from sandbox.settings import IsolationChoice
 from sandbox.values import Limits
 from tasks.errors import InfraError
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -135,6 +139,36 @@ try:
 except InfraError as error:
     print(error)
 """
+
+
+FOUND = """
+from sandbox.isolation import isolation_findings
+print([finding.detail for finding in isolation_findings() if finding.name == "isolation: bubblewrap"])
+"""
+
+
+def said_where(taking, program, settings) -> str:
+    """Run a program of ours in another process, in namespaces that something was taken away from."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can take anything away")
+    *unshare, script = taking
+    command = ["unshare", *unshare, "/bin/sh", "-c", f'{script}; exec "$@"', "sh", sys.executable, "-B", "-c", program]
+    environment = {**os.environ, "KERNELWRIGHT_CACHE_DIR": str(settings.cache_dir)}
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_without_user_namespaces_nothing_runs(settings):
+    taking = ("--user", "--map-root-user", "echo 0 > /proc/sys/user/max_user_namespaces")
+    said = said_where(taking, NESTED, settings)
+    assert "so none was started" in said
+    assert "To remedy it: allow user namespaces: sysctl -w user.max_user_namespaces=15000" in said
+
+
+def test_without_control_groups_the_bounds_are_said_to_be_watched(settings):
+    if bubblewrap_problem():
+        pytest.skip(f"bubblewrap: {bubblewrap_problem()}")
+    taking = ("--mount", "umount -l /sys/fs/cgroup/unified /sys/fs/cgroup 2>/dev/null")
+    assert "memory watched, not bounded by a group" in said_where(taking, FOUND, settings)
 
 
 def test_where_namespaces_are_refused_nothing_runs():
