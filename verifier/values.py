@@ -130,7 +130,7 @@ class Verdict(Value):
     """What the device saw."""
     seconds: dict[Stage, float] = {}
     """Wall seconds by stage."""
-    isolation: str = "process"
+    isolation: str = "not recorded"
     """How untrusted code was held during this verdict."""
     limits: Limits | None = None
     """What each of the two child processes could use."""

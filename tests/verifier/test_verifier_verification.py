@@ -15,7 +15,7 @@ from sandbox.values import (
 from tasks.errors import UserError
 from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, Tolerance
 from verifier.fake import FakeFaultError, InMemoryLaboratory
-from verifier.values import EvidenceTier, Stage, Status
+from verifier.values import EvidenceTier, Stage, Status, Verdict
 
 
 def _softmax(x):
@@ -39,6 +39,13 @@ def test_a_right_kernel_passes_with_figures_for_every_stage(make_task, judge):
     names = {check.name for check in verdict.checks}
     assert {"guard", "build", "outputs", "arguments", "launches", "stores", "determinism", "controls"} <= names
     assert {"values[normal]", "values[large]", "values[impulses]"} <= names
+
+
+def test_a_verdict_names_how_it_was_held_and_an_old_one_says_that_it_does_not(make_task, judge):
+    verdict = judge(make_task(), _laboratory())
+    assert verdict.isolation == "in memory"
+    old = verdict.model_dump_json(exclude={"isolation"})
+    assert Verdict.model_validate_json(old).isolation == "not recorded"
 
 
 def test_the_same_seed_gives_the_same_checks_and_another_seed_other_values(make_task, judge):

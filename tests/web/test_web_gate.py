@@ -10,6 +10,7 @@ import pytest
 from sandbox.settings import IsolationChoice
 from tasks.errors import UserError
 from web.address import host_names, listen, refuse_remote
+from web.serve import serve
 from web.settings import WebSettings
 
 FORM = {"task": "gelu", "device": "auto", "samples": "1", "generations": "0", "population": "1"}
@@ -109,6 +110,13 @@ def test_beyond_loopback_nothing_runs_unisolated():
     refuse_remote("127.0.0.1", opened, IsolationChoice.PROCESS)
     with pytest.raises(UserError, match="KERNELWRIGHT_ISOLATION=process"):
         refuse_remote("192.168.1.5", opened, IsolationChoice.PROCESS)
+
+
+def test_a_server_beyond_loopback_does_not_start_without_isolation(monkeypatch):
+    monkeypatch.setenv("KERNELWRIGHT_ISOLATION", "process")
+    monkeypatch.setenv("KERNELWRIGHT_ALLOW_REMOTE", "true")
+    with pytest.raises(UserError, match="KERNELWRIGHT_ISOLATION=process"):
+        serve("0.0.0.0", 0)  # noqa: S104 - refused here
 
 
 def test_the_settings_act(monkeypatch):
