@@ -26,6 +26,7 @@ from sandbox.protocol import (
     ExtensionAnswer,
     LoadRequest,
 )
+from sandbox.quarantine import Quarantine
 from sandbox.scratch import scratch_folder
 from sandbox.settings import SandboxSettings
 from sandbox.values import Build, BuildError, Device, DeviceKind, Execution, ExitState, Limits, Tensor
@@ -41,7 +42,11 @@ _MOST_EXTENSIONS = 16
 
 @contextmanager
 def open_candidate(
-    build: Build, device: Device, limits: Limits | None = None, settings: SandboxSettings | None = None
+    build: Build,
+    device: Device,
+    limits: Limits | None = None,
+    settings: SandboxSettings | None = None,
+    quarantine: Quarantine | None = None,
 ) -> Iterator[CandidateSession]:
     """Give a session that runs one build on one device; its processes are gone when the block ends.
 
@@ -55,6 +60,9 @@ def open_candidate(
         What the child may use; the settings' by default.
     settings
         Isolation and cache folder; read from the environment by default.
+    quarantine
+        Where contexts that the candidate ends are remembered. By default a file in the cache folder for a GPU, and
+        nowhere for a simulated card, which is as new after every call.
 
     Raises
     ------
@@ -67,9 +75,11 @@ def open_candidate(
         if build.jit:
             # A first call compiles, which is not the candidate's time.
             limits = limits.model_copy(update={"wall_seconds": limits.wall_seconds + settings.compile_seconds})
+    if quarantine is None and device.kind is DeviceKind.CUDA:
+        quarantine = Quarantine(settings.cache_dir / "quarantine", build.candidate_hash, device)
     with scratch_folder() as home, hold(build.folder):
         starter = _Starter(build, device, limits, settings, home)
-        session = CandidateSession(starter, limits)
+        session = CandidateSession(starter, limits, quarantine)
         session.start()
         try:
             yield session
@@ -81,12 +91,14 @@ class CandidateSession:
     """Calls of one candidate. Made by `open_candidate`.
 
     A call never raises for what the candidate does: a crash, a timeout or a broken limit is the state of its
-    `Execution`, and the next call starts a fresh child.
+    `Execution`, and the next call starts a fresh child. So does a context that the candidate ended, where that is
+    remembered; a candidate that was found to end contexts is not run at all.
     """
 
-    def __init__(self, starter: _Starter, limits: Limits) -> None:
+    def __init__(self, starter: _Starter, limits: Limits, quarantine: Quarantine | None = None) -> None:
         self._starter = starter
         self._limits = limits
+        self._quarantine = quarantine
         self._child: HeldChild | None = None
         self._extensions: dict[ExtensionRequest, Build] = {}
         self._build_errors: list[BuildError] = []
@@ -169,7 +181,8 @@ class CandidateSession:
 
     def start(self) -> None:
         """Start the child if there is none; it loads the simulator while the caller does other work."""
-        self._started()
+        if self._quarantine is None or self._quarantine.outcome() is None:
+            self._started()
 
     def close(self) -> None:
         """End the child."""
@@ -180,6 +193,8 @@ class CandidateSession:
     def _ask(self, request: CandidateRequest, nonce: str, tensors: Sequence[Tensor]) -> Execution:
         message = Message(body=request.model_dump_json(), tensors=tuple(tensors))
         self._build_errors.clear()
+        if self._quarantine is not None and (known := self._quarantine.outcome()):
+            return known
         try:
             child = self._started()
             reply, answer = self._exchange(child, message, nonce)
@@ -193,6 +208,9 @@ class CandidateSession:
             return Execution(state=error.state, message=f"the candidate's process failed: {text}")
         kernels = tuple(kernel for build in self._extensions.values() for kernel in build.kernels)
         execution = replace(_execution(reply, answer), kernels=kernels)
+        if execution.context_lost and self._quarantine is not None:
+            self._quarantine.note(execution)
+            self.close()
         if self._build_errors and execution.state is not ExitState.OK:
             return replace(execution, state=ExitState.COMPILE_ERROR, message=self._build_errors[0].summary)
         return execution
@@ -310,4 +328,5 @@ def _execution(reply: CandidateReply, answer: Message) -> Execution:
         samples_us=reply.samples_us,
         host_ops=reply.host_ops,
         specialisations=reply.specialisations,
+        context_lost=reply.context_lost,
     )

@@ -82,6 +82,7 @@ class CandidateReply(Value):
     samples_us: tuple[float, ...] = ()
     host_ops: tuple[HostOp, ...] = ()
     specialisations: tuple[Specialisation, ...] = ()
+    context_lost: bool = False
     wanted: ExtensionRequest | None = None
     """Not an answer yet: an extension that the candidate wants built before it goes on."""
 

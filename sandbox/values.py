@@ -366,6 +366,8 @@ class Execution:
     """Triton kernels compiled so far in the candidate's process."""
     kernels: tuple[KernelResources, ...] = ()
     """Kernels of the extensions that the candidate had built since it was loaded (`modelnew`)."""
+    context_lost: bool = False
+    """Whether the call ended the device's context, or on a simulated device: would have ended a card's."""
 
 
 @dataclass(frozen=True, slots=True)

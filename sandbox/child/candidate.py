@@ -32,8 +32,10 @@ def _loader(config: CandidateConfig, link: ParentLink) -> Callable[[CandidateCon
             del sys.modules["torch"]
             import sandbox.child.python_host  # noqa: F401, PLC0415 -- before anything of the candidate is loaded
         return partial(load_simulated, link=link)
-    from sandbox.child.gpu import load_gpu  # noqa: PLC0415 -- torch is imported only where it is needed
+    from sandbox.child.gpu import load_gpu, open_context  # noqa: PLC0415 -- torch only where it is needed
 
+    # A card that fails here fails before the greeting, when nothing of the candidate's can be at fault.
+    open_context(config.device.index)
     return partial(load_gpu, link=link)
 
 
@@ -70,6 +72,7 @@ def _reply(request: CandidateRequest, execution: Execution) -> Message:
         samples_us=execution.samples_us,
         host_ops=execution.host_ops,
         specialisations=execution.specialisations,
+        context_lost=execution.context_lost,
     )
     after = execution.arguments_after if wants_arguments else ()
     return Message(body=reply.model_dump_json(), tensors=(*execution.outputs, *after))

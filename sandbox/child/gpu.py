@@ -34,6 +34,12 @@ class DriverError(Exception):
     """A call of the CUDA driver failed."""
 
 
+def open_context(index: int) -> None:
+    """Take a GPU for this process, and expect it to work."""
+    torch.cuda.set_device(index)
+    torch.cuda.synchronize()
+
+
 def load_gpu(config: CandidateConfig, link: ParentLink) -> GpuProgram:
     """Load a build onto a GPU.
 
@@ -42,8 +48,6 @@ def load_gpu(config: CandidateConfig, link: ParentLink) -> GpuProgram:
     LoadError
         It cannot be loaded.
     """
-    torch.cuda.set_device(config.device.index)
-    torch.cuda.current_stream()
     if config.language.is_python:
         from sandbox.child.python_gpu import load_python  # noqa: PLC0415 -- Triton only where it is needed
 
@@ -109,7 +113,17 @@ def _concluded(work: Callable[[], Execution]) -> Execution:
     except Exception as error:  # noqa: BLE001 -- TVM FFI raises whatever class the host code names
         text = str(error)
         illegal = any(phrase in text for phrase in _ILLEGAL)
-        return Execution(state=ExitState.MEMORY_ERROR if illegal else ExitState.LAUNCH_ERROR, message=text)
+        state = ExitState.MEMORY_ERROR if illegal else ExitState.LAUNCH_ERROR
+        return Execution(state=state, message=text, context_lost=not _context_works())
+
+
+def _context_works() -> bool:
+    """Whether the context survived; every call gives the error that ended it (CUDA C++ Programming Guide)."""
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _extension(config: CandidateConfig) -> Entry:

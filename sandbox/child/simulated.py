@@ -116,6 +116,7 @@ class SimulatedProgram:
             samples_us=execution.samples_us,
             host_ops=execution.host_ops,
             specialisations=execution.specialisations,
+            context_lost=execution.context_lost,
         )
 
     def _construct(self, construction: Construction | None) -> None:
@@ -136,6 +137,7 @@ class SimulatedProgram:
             samples_us=(log.microseconds,) if options.counters and state is ExitState.OK else (),
             host_ops=log.host_ops,
             specialisations=log.specialisations,
+            context_lost=any(seen.kind in _FATAL for seen in log.diagnostics),
         )
 
 
@@ -150,6 +152,16 @@ _STATES = {
     DiagnosticKind.TRAP: ExitState.LAUNCH_ERROR,
     DiagnosticKind.ASSERTION: ExitState.LAUNCH_ERROR,
 }
+
+
+_FATAL = {
+    DiagnosticKind.OUT_OF_BOUNDS,
+    DiagnosticKind.MISALIGNED,
+    DiagnosticKind.USE_AFTER_FREE,
+    DiagnosticKind.TRAP,
+    DiagnosticKind.ASSERTION,
+}
+"""Faults that end the context on a card."""
 
 
 def conclude(error: BaseException | None, log: CardLog) -> tuple[ExitState, str]:
