@@ -1,9 +1,9 @@
 """Many sandboxed runs, a third of them hostile; the host must be afterwards as it was before.
 
-`python -m benchmarks.soak [--runs 2000] [--json]`. Counts processes, mounts, control groups, temporary files, System V
-IPC, open descriptors and resident memory before and after, once a warm-up has loaded what stays loaded. Every hundredth
-run is held by a process of its own that is killed with SIGKILL in the middle; a sweep follows. Exit code 1 when
-something is left.
+`python -m benchmarks.soak [--runs 2000] [--killed-every 100] [--json]`, held as the settings say. Counts processes,
+mounts, control groups, containers, temporary files, System V IPC, open descriptors and resident memory before and
+after, once a warm-up has loaded what stays loaded. Every hundredth run is held by a process of its own that is killed
+with SIGKILL in the middle; a sweep follows. Exit code 1 when something is left.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sandbox.cgroup import ControlGroups
-from sandbox.holding import Mounts
+from sandbox.docker.engine import Engine
+from sandbox.docker.isolation import MAKER
+from sandbox.docker.isolation import sweep as sweep_containers
+from sandbox.holding import Isolation, Mounts
 from sandbox.isolation import choose_isolation
 from sandbox.process import HeldProcess, ProcessFailedError
 from sandbox.scratch import scratch_folder, sweep
+from sandbox.settings import SandboxSettings
 from sandbox.users import FREE_USERS
 from sandbox.values import Limits
 
@@ -42,7 +46,6 @@ LIMITS = Limits(
 )
 SECONDS = 0.6
 WARM_UP = 20
-KILLED_EVERY = 100
 HONEST = {
     "true": "true",
     "files": "for i in 1 2 3 4 5 6 7 8; do echo $i > $HOME/$i; done; cat $HOME/*",
@@ -72,6 +75,7 @@ class HostState:
     processes: int
     mounts: int
     control_groups: int
+    containers: int
     temporary_files: int
     shared_segments: int
     queues: int
@@ -89,6 +93,7 @@ class HostState:
             processes=len(_ours()),
             mounts=len(Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()),
             control_groups=len(_abandoned_groups()),
+            containers=len(_engine().containers(MAKER)) if _isolation().name == "docker" else 0,
             temporary_files=len(_temporary()),
             shared_segments=_lines("shm"),
             queues=_lines("msg"),
@@ -96,6 +101,14 @@ class HostState:
             descriptors=sum(1 for _ in Path("/proc/self/fd").iterdir()),
             resident_kib=resident,
         )
+
+
+def _isolation() -> Isolation:
+    return choose_isolation(SandboxSettings.load().isolation)
+
+
+def _engine() -> Engine:
+    return Engine(SandboxSettings.load().docker_host)
 
 
 def _abandoned_groups() -> list[Path]:
@@ -137,9 +150,7 @@ def _run(script: str) -> str:
         mounts = Mounts(writable=(folder,), folder=folder)
         command = ["/bin/sh", "-c", script]
         try:
-            with HeldProcess(
-                command, isolation=choose_isolation(), limits=LIMITS, mounts=mounts, home=folder
-            ) as process:
+            with HeldProcess(command, isolation=_isolation(), limits=LIMITS, mounts=mounts, home=folder) as process:
                 return f"code {process.wait(SECONDS).code}"
         except ProcessFailedError as error:
             return str(error.state)
@@ -160,7 +171,7 @@ def _hold_until_killed() -> None:
     with scratch_folder() as folder:
         mounts = Mounts(writable=(folder,), folder=folder)
         command = ["/bin/sh", "-c", script]
-        with HeldProcess(command, isolation=choose_isolation(), limits=LIMITS, mounts=mounts, home=folder) as process:
+        with HeldProcess(command, isolation=_isolation(), limits=LIMITS, mounts=mounts, home=folder) as process:
             while not (folder / "held").exists():
                 process.check(time.monotonic() + SECONDS)
                 time.sleep(0.01)
@@ -168,11 +179,11 @@ def _hold_until_killed() -> None:
             process.wait(600)
 
 
-def _soak(runs: int) -> Counter[str]:
+def _soak(runs: int, killed_every: int) -> Counter[str]:
     endings: Counter[str] = Counter()
     honest, hostile = list(HONEST.items()), list(HOSTILE.items())
     for number in range(runs):
-        if number % KILLED_EVERY == KILLED_EVERY - 1:
+        if number % killed_every == killed_every - 1:
             endings[f"killed: {_killed_run()}"] += 1
             continue
         name, script = hostile[number // 3 % len(hostile)] if number % 3 == 0 else honest[number % len(honest)]
@@ -191,6 +202,7 @@ def main() -> int:
     """Soak, and say what is left."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--killed-every", type=int, default=100)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -198,21 +210,23 @@ def main() -> int:
         _hold_until_killed()
     with tempfile.TemporaryDirectory(prefix="kernelwright-soak-") as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
-        report = _report(given.runs)
+        report = _report(given.runs, given.killed_every)
     print(json.dumps(report, indent=None if given.json else 2))
     return 1 if report["left"] else 0
 
 
-def _report(runs: int) -> dict[str, object]:
-    isolation = choose_isolation().name
-    _soak(WARM_UP)
+def _report(runs: int, killed_every: int) -> dict[str, object]:
+    isolation = _isolation().name
+    _soak(WARM_UP, killed_every)
     sweep(settled_seconds=0)
     before, start = HostState.now(), time.monotonic()
-    endings = _soak(runs)
+    endings = _soak(runs, killed_every)
     seconds = time.monotonic() - start
     swept = len(sweep(settled_seconds=0))
     if groups := ControlGroups.here():
         swept += len(groups.sweep())
+    if isolation == "docker":
+        swept += len(sweep_containers(_engine()))
     time.sleep(1.0)  # whoever adopts the killed reaps them
     after = HostState.now()
     return {

@@ -112,11 +112,8 @@ def _namespaces(user: int) -> list[str]:
 def _files(limits: Limits, mounts: Mounts, always: Sequence[Path]) -> list[str]:
     size = str(limits.temporary_bytes)
     shown = (*always, *mounts.readable)
-    hidden = [place for place in SECRETS_OF_PROC if Path("/proc", place).exists()]
     return [
         *_system(),
-        *("--proc", "/proc", *(part for place in hidden for part in ("--ro-bind", "/dev/null", f"/proc/{place}"))),
-        *_devices(),
         *("--perms", "1777", "--size", size, "--tmpfs", _SHARED_MEMORY),
         *("--perms", "1777", "--size", size, "--tmpfs", _TMP),
         *_parents((*shown, *mounts.writable)),
@@ -153,6 +150,12 @@ def _bounds(limits: Limits, user: int) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _system() -> tuple[str, ...]:
+    hidden = [place for place in SECRETS_OF_PROC if Path("/proc", place).exists()]
+    masks = (part for place in hidden for part in ("--ro-bind", "/dev/null", f"/proc/{place}"))
+    return (*_installed(), "--proc", "/proc", *masks, *_devices())
+
+
+def _installed() -> tuple[str, ...]:
     arguments = ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib32", "lib64"):
         place = Path("/", name)

@@ -112,6 +112,7 @@ def policy() -> Policy:
     return Policy.model_validate(tomllib.loads(text))
 
 
+@lru_cache(maxsize=8)
 def filter_program(stage: FilterStage, *, gpu: bool, machine: str | None = None) -> bytes:
     """Put a filter together.
 

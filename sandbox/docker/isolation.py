@@ -9,10 +9,9 @@ it (`sandbox.docker.container`).
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
-from functools import lru_cache, partial
+from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +19,9 @@ from sandbox.bubblewrap import SECRETS_OF_PROC, readable_copy
 from sandbox.docker.container import DOOR, ContainerLaunch, open_door
 from sandbox.docker.engine import Engine
 from sandbox.docker.profile import docker_profile
-from sandbox.errors import SandboxUnavailableError
 from sandbox.holder import build_holder
 from sandbox.holding import Mounts, child_environment, python_paths
+from sandbox.scratch import scratch_folder
 from sandbox.seccomp import FilterStage, filter_program
 from sandbox.users import free_user, lend
 from sandbox.values import Limits
@@ -81,37 +80,34 @@ class DockerIsolation:
         holder = build_holder(self._cache_dir)
         user = free_user() if os.geteuid() == 0 else 0
         place = home if home is not None and home in mounts.writable else None
-        # Closed to other users of this machine; the container sees the folder in it.
-        folder = Path(tempfile.mkdtemp(prefix="kernelwright-door-"))
-        door = open_door(folder / "in")
-        take_back = lend(mounts, user)
-        ready, held = os.pipe()
-        filters = [readable_copy(filter_program(stage, gpu=mounts.gpu)) for stage in FilterStage]
-        settings = [
-            *_bounds(limits, user),
-            *(f"variable={name}={value}" for name, value in child_environment(place).items()),
-            f"folder={mounts.folder or _TMP}",
-            *(f"filter={one}" for one in filters),
-            f"ready={held}",
-        ]
-        first = [str(holder), "contain", str(folder / "in" / DOOR), *settings, "--", *command]
-        shown = (*self._shown, holder, folder / "in", *mounts.readable)
-        try:
-            identity = self._engine.create(self._image, first, **self._container(limits, mounts, shown, user))
-        except SandboxUnavailableError:
-            door.close()
+        with ExitStack() as lasting, ExitStack() as passed_on:
+            # Closed to other users of this machine; the container sees only the folder in it.
+            inner = lasting.enter_context(scratch_folder()) / "in"
+            door = passed_on.enter_context(open_door(inner))
+            ready, held = os.pipe()
+            filters = [readable_copy(filter_program(stage, gpu=mounts.gpu)) for stage in FilterStage]
             for descriptor in (ready, held, *filters):
-                os.close(descriptor)
-            _forget(folder, take_back)
-            raise
-        return ContainerLaunch(
-            engine=self._engine,
-            identity=identity,
-            door=door,
-            descriptors=(held, *filters),
-            ready=ready,
-            give_back=partial(_forget, folder, take_back),
-        )
+                passed_on.callback(os.close, descriptor)
+            lasting.callback(lend(mounts, user))
+            settings = [
+                *_bounds(limits, user),
+                *(f"variable={name}={value}" for name, value in child_environment(place).items()),
+                f"folder={mounts.folder or _TMP}",
+                *(f"filter={one}" for one in filters),
+                f"ready={held}",
+            ]
+            first = [str(holder), "contain", str(inner / DOOR), *settings, "--", *command]
+            shown = (*self._shown, holder, inner, *mounts.readable)
+            identity = self._engine.create(self._image, first, **self._container(limits, mounts, shown, user))
+            passed_on.pop_all()
+            return ContainerLaunch(
+                engine=self._engine,
+                identity=identity,
+                door=door,
+                descriptors=(held, *filters),
+                ready=ready,
+                give_back=lasting.pop_all().close,
+            )
 
     def _container(self, limits: Limits, mounts: Mounts, shown: Iterable[Path], user: int) -> dict[str, Any]:
         return {
@@ -196,8 +192,3 @@ def _binds(paths: Iterable[Path], *, read_only: bool) -> list[Mount]:
 
     shown = dict.fromkeys(path for path in paths if str(path) == "/usr" or not path.is_relative_to("/usr"))
     return [Mount(str(path), str(path), type="bind", read_only=read_only) for path in shown]
-
-
-def _forget(folder: Path, take_back: Any) -> None:  # noqa: ANN401
-    shutil.rmtree(folder, ignore_errors=True)
-    take_back()
