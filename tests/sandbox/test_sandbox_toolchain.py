@@ -29,7 +29,7 @@ def test_the_identity_names_every_version():
 
 def test_findings_have_a_remedy_for_what_is_missing():
     found = {finding.name: finding for finding in findings()}
-    ways = {"isolation", "isolation: bubblewrap", "isolation: process"}
+    ways = {"isolation", "isolation: bubblewrap", "isolation: docker", "isolation: process"}
     assert {"nvcc", "nvrtc", "g++", "tvm-ffi", "gpu"} | ways == found.keys()
     for finding in found.values():
         assert finding.detail

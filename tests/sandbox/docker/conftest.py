@@ -31,6 +31,8 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.endswith("/version"):
             self._say({"ApiVersion": "1.41"})
+        elif "/images/absent/" in self.path:
+            self._say({"message": "No such image: absent"}, 404)
         elif "/images/" in self.path:
             self._say({"Id": "sha256:lies", "Config": {"Labels": {LABEL: LAYOUT}}})
         elif self.path.endswith("/containers/lie/json"):

@@ -71,6 +71,17 @@ def test_docker_asked_for_by_name_never_ends_in_another_way(monkeypatch, tmp_pat
     assert docker.remedy
 
 
+def test_the_settings_name_daemon_and_image(monkeypatch, tmp_path, liar):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'usual'}")
+    with pytest.raises(SandboxUnavailableError, match=f"{tmp_path / 'usual'} is not there"):
+        choose_isolation(IsolationChoice.DOCKER)
+    with liar(runs=False) as host:
+        monkeypatch.setenv("KERNELWRIGHT_DOCKER_HOST", host)
+        monkeypatch.setenv("KERNELWRIGHT_DOCKER_IMAGE", "absent")
+        with pytest.raises(SandboxUnavailableError, match="there is no image `absent`"):
+            choose_isolation(IsolationChoice.DOCKER)
+
+
 def test_without_the_package_it_is_named(liar, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "docker.errors", None)  # what an installation without the extra looks like
     with liar(runs=False) as host:
