@@ -29,6 +29,7 @@ from tasks.values import DType
 
 IMAGE = "kernelwright-sandbox"
 MARK = "603.0625"
+USER = 61235
 PROJECT = Path(__file__).parents[3]
 
 
@@ -195,6 +196,40 @@ def test_the_first_process_of_a_container_is_out_of_reach(docker):
         finished = process.wait(30)
     assert finished.code == 0
     assert finished.output.split() == ["PermissionError"] * 3
+
+
+AS_USER = f"""
+import os, sys
+from pathlib import Path
+from sandbox.docker.engine import Engine
+from sandbox.docker.isolation import DockerIsolation
+from sandbox.holding import Mounts
+from sandbox.process import HeldProcess
+from sandbox.trial import self_test
+from sandbox.values import Limits
+host, cache = sys.argv[1:]
+isolation = DockerIsolation(Engine(host), "{IMAGE}", Path(cache))
+print(self_test(isolation) or "no hole")  # as root, which also loads what that user may not read
+os.setgroups([])
+os.setresgid({USER}, {USER}, {USER})
+os.setresuid({USER}, {USER}, {USER})
+print(self_test(isolation) or "no hole")
+script = "id -u; i=0; while [ $i -lt 200 ]; do sleep 60 & i=$((i+1)); done"
+limits = Limits(processes=40)
+with HeldProcess(["/bin/sh", "-c", script], isolation=isolation, limits=limits, mounts=Mounts()) as process:
+    print(process.wait(30).output)
+"""
+
+
+def test_an_ordinary_users_container_is_held_too(dockerd, docker, settings):
+    # As it is for members of the group `docker`.
+    (dockerd.folder / "docker.sock").chmod(0o666)
+    dockerd.folder.chmod(0o711)
+    command = [sys.executable, "-c", AS_USER, dockerd.host, str(settings.cache_dir)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[:2] == ["no hole", "no hole"], done
+    assert "Cannot fork" in done.stdout
+    assert str(USER) in done.stdout
 
 
 INSIDE = """
