@@ -36,7 +36,7 @@ _OURS = 1
 """Processes of a container that are not the command's: the first one."""
 _TMP = "/tmp"  # noqa: S108 -- the container's own
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
-_NAMESPACES = ("mnt", "pid", "net", "ipc", "uts")
+_NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
 _IN_USR = ("bin", "sbin", "lib", "lib32", "lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
 _SYS = ("block", "bus", "class", "dev", "devices", "firmware", "hypervisor", "kernel", "module", "power")
@@ -123,6 +123,7 @@ class DockerIsolation:
         from docker.types import LogConfig, Ulimit  # noqa: PLC0415 -- an optional package, which takes long to load
 
         size = f"rw,exec,nosuid,nodev,mode=1777,size={limits.temporary_bytes},nr_inodes={limits.files}"
+        visible = (*_system(), *(path for path in shown if not path.is_relative_to("/usr")))
         bounds = {"core": 0, "msgqueue": 0, "fsize": limits.file_bytes, "cpu": limits.cpu_seconds}
         config = self._engine.host_config(
             network_mode="none",
@@ -136,12 +137,18 @@ class DockerIsolation:
             nano_cpus=min(os.cpu_count() or 1, _most_processors()) * 10**9,
             ulimits=[Ulimit(name=name, soft=value, hard=value) for name, value in bounds.items()],
             tmpfs={_TMP: size, _SHARED_MEMORY: size},
-            mounts=[*_binds((*_system(), *shown), read_only=True), *_binds(mounts.writable, read_only=False)],
+            mounts=[*_binds(visible, read_only=True), *_binds(mounts.writable, read_only=False)],
             devices=[f"{place}:{place}:rw" for place in sorted(Path("/dev").glob("nvidia*"))] if mounts.gpu else [],
             log_config=LogConfig(type="json-file", config={"max-size": _LOG_BYTES, "max-file": "1"}),
             restart_policy={"Name": "no"},
         )
-        return {**config, "MaskedPaths": list(_MASKED), "ReadonlyPaths": list(_READ_ONLY)}
+        # The client library has no names for these.
+        return {
+            **config,
+            "CgroupnsMode": "private",
+            "MaskedPaths": list(_MASKED),
+            "ReadonlyPaths": list(_READ_ONLY),
+        }
 
 
 def maker(process: int) -> str:
@@ -190,5 +197,5 @@ def _system() -> tuple[Path, ...]:
 def _binds(paths: Iterable[Path], *, read_only: bool) -> list[Mount]:
     from docker.types import Mount  # noqa: PLC0415 -- as above
 
-    shown = dict.fromkeys(path for path in paths if str(path) == "/usr" or not path.is_relative_to("/usr"))
+    shown = dict.fromkeys(paths)  # Docker refuses a second mount at the same place
     return [Mount(str(path), str(path), type="bind", read_only=read_only) for path in shown]

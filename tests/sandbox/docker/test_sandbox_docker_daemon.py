@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from sandbox.build import build
 from sandbox.candidate import open_candidate
 from sandbox.devices import parse_device
 from sandbox.docker.engine import Engine
-from sandbox.docker.image import LABEL, LAYOUT, make_image
+from sandbox.docker.image import LABEL, make_image
 from sandbox.docker.isolation import MAKER, DockerIsolation, maker, sweep
 from sandbox.docker.rung import DockerRung
 from sandbox.errors import SandboxUnavailableError
@@ -88,6 +90,17 @@ def test_without_our_image_nothing_runs(dockerd, settings, image, labels, said):
     with pytest.raises(SandboxUnavailableError, match=said) as failure:
         DockerRung(dockerd.host, image, settings.cache_dir).isolation()
     assert failure.value.remedy == "make it: make image"
+
+
+def test_make_image_makes_it_under_the_name_that_the_settings_give(chosen, monkeypatch):
+    command = [sys.executable, "-m", "sandbox.docker"]
+    monkeypatch.setenv("KERNELWRIGHT_DOCKER_IMAGE", "kernelwright-made")
+    subprocess.run(command, cwd=PROJECT, check=True)
+    assert DockerRung(chosen.docker_host, "kernelwright-made", chosen.cache_dir).isolation().name == "docker"
+    monkeypatch.setenv("KERNELWRIGHT_DOCKER_HOST", "unix:///nowhere")
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert "no Docker daemon" in done.stderr
 
 
 def test_a_path_that_the_daemon_does_not_see_names_the_cause(docker, tmp_path):
@@ -255,6 +268,29 @@ def test_inside_a_container_as_docker_makes_them_nothing_runs(dockerd, docker, s
     assert "To remedy it: run outside the container" in done.stdout
 
 
-def test_the_dockerfile_makes_the_same_layout():
-    text = (PROJECT / "sandbox" / "docker" / "Dockerfile").read_text(encoding="utf-8")
-    assert f"LABEL {LABEL}={LAYOUT}\n" in text
+def shell_image() -> bytes:
+    """An image with a shell and a few programs of this machine, in the place of one from a registry."""
+    programs = [Path("/usr/bin", name) for name in ("sh", "mkdir", "touch", "chmod", "ln")]
+    listed = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=True).stdout
+    libraries = {Path(word) for word in listed.split() if word.startswith("/") and not word.endswith(":")}
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", dereference=True) as archive:
+        for name in ("bin", "lib", "lib64"):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{name}"
+            archive.addfile(link)
+        for file in (*programs, *libraries):
+            place = file if file.is_relative_to("/usr") else Path("/usr", file.relative_to("/"))
+            archive.add(file, arcname=str(place.relative_to("/")))
+    return data.getvalue()
+
+
+def test_the_dockerfile_makes_an_image_in_which_the_self_test_passes(dockerd, docker, settings):
+    del docker
+    Engine(dockerd.host).make_image("busybox", shell_image(), [])
+    command = ["docker", f"--host={dockerd.host}", "build", "--network=none", "--tag=built", "sandbox/docker"]
+    done = subprocess.run(
+        command, cwd=PROJECT, env={**os.environ, "DOCKER_BUILDKIT": "0"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert DockerRung(dockerd.host, "built", settings.cache_dir).isolation().name == "docker"
