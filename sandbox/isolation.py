@@ -36,6 +36,7 @@ __all__ = [
     "self_test",
 ]
 
+_LEAVE = "KERNELWRIGHT_ISOLATION=auto takes bubblewrap where that works"
 _BY_NAME = "KERNELWRIGHT_ISOLATION=process runs it with your own rights, files and network in reach"
 
 
@@ -57,9 +58,10 @@ def choose_isolation(choice: IsolationChoice = IsolationChoice.AUTO) -> Isolatio
         except SandboxUnavailableError as error:
             troubles.append(SandboxUnavailableError(f"{rung.name}: {error.problem}", error.remedy))
     said = "; ".join(trouble.problem for trouble in troubles)
+    otherwise = _LEAVE if choice is IsolationChoice.DOCKER else _BY_NAME
     raise SandboxUnavailableError(
         f"nothing holds untrusted processes on this machine, so none was started ({said})",
-        f"{troubles[0].remedy}. {_BY_NAME}",
+        f"{troubles[0].remedy}. {otherwise}",
     )
 
 

@@ -23,9 +23,9 @@ from sandbox.docker.isolation import MAKER, DockerIsolation, maker, sweep
 from sandbox.docker.rung import DockerRung
 from sandbox.errors import SandboxUnavailableError
 from sandbox.holding import Mounts, python_paths
-from sandbox.isolation import choose_isolation
+from sandbox.isolation import bubblewrap_problem, choose_isolation
 from sandbox.process import HeldProcess, ProcessFailedError
-from sandbox.settings import SandboxSettings
+from sandbox.settings import IsolationChoice, SandboxSettings
 from sandbox.values import Candidate, ExitState, Language, Limits, SourceFile, Tensor
 from tasks.values import DType
 
@@ -49,6 +49,19 @@ def test_by_name_it_is_docker_and_its_self_test_finds_no_hole(chosen):
     (finding,) = DockerRung(chosen.docker_host, IMAGE, chosen.cache_dir).findings()
     assert finding.ok, finding
     assert "memory, processes and processors bounded" in finding.detail
+
+
+def test_auto_takes_docker_where_bubblewrap_does_not_hold(chosen, docker, monkeypatch, tmp_path):
+    del docker
+    assert choose_isolation(IsolationChoice.AUTO).name == ("docker" if bubblewrap_problem() else "bubblewrap")
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho bwrap: No permissions to create new namespace >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr("sys.path", [])  # the wheel's own program is out of sight
+    assert choose_isolation(IsolationChoice.AUTO).name == "docker"
+    with pytest.raises(SandboxUnavailableError, match=r"none was started \(bubblewrap: .*No permissions"):
+        choose_isolation(IsolationChoice.BUBBLEWRAP)
 
 
 RAW = Candidate(
