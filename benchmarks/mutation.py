@@ -36,7 +36,7 @@ from benchmarks.mutants.bench import Bench
 from benchmarks.mutants.faults import Fault, FaultClass, device_faults, launch_faults
 from benchmarks.mutants.kernelbench_rule import KernelBenchRule
 from benchmarks.mutants.report import Outcome, Record, read_records, report
-from benchmarks.mutants.subjects import Subject, library_subjects, offline_subjects, raw_subjects
+from benchmarks.mutants.subjects import Subject, subjects_of
 from sandbox.devices import parse_device
 from sandbox.toolchain import find_toolchain
 from sandbox.values import Build, BuildError, Candidate, Language, Limits, SourceFile
@@ -291,12 +291,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     if not arguments.report:
-        makers: dict[str, Callable[[], Iterator[Subject]]] = {
-            "raw": raw_subjects,
-            "library": library_subjects,
-            "offline": lambda: offline_subjects(arguments.schedules),
-        }
-        subjects = [one for name in arguments.subjects.split(",") for one in makers[name]()]
+        subjects = subjects_of(arguments.subjects.split(","), arguments.schedules)
         run([one for one in subjects if arguments.only in one.name], arguments.sample, arguments.jobs, arguments.output)
     print(report(read_records(arguments.output)))
 

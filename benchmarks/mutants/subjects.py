@@ -1,9 +1,9 @@
-"""The right kernels that the mutation benchmark makes faulty: raw ones, the library's, the offline proposer's."""
+"""The right kernels of the benchmarks: raw ones, the library's, the exploits' honest twins, the offline proposer's."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -17,10 +17,14 @@ from tasks.values import Direction, Value
 
 KERNELS = Path(__file__).with_name("kernels")
 LIBRARY = Path(__file__).parents[2] / "tests" / "verifier" / "broken"
+TWINS = Path(__file__).parents[2] / "tests" / "exploits" / "kernels"
+SOURCES = ("raw", "library", "twins", "offline")
+"""Where subjects come from: what stands before the slash in their names."""
 SLUGS = (
     *("relu", "gelu_tanh", "softmax", "log_softmax", "layernorm", "rmsnorm", "matmul", "linear_bias_gelu"),
     *("row_sum", "cross_entropy", "residual_layernorm", "softmax_backward"),
 )
+SIXTEEN_BIT = ("gelu_tanh_fp16", "layernorm_fp16", "matmul_fp16", "matmul_bf16", "rmsnorm_bf16", "softmax_bf16")
 _SMS = 132
 
 
@@ -64,8 +68,15 @@ def _raw(entry: _Entry, variant: dict[str, int]) -> Subject:
 
 def library_subjects() -> Iterator[Subject]:
     """Yield the right kernels that the verifier's own tests use, in the PyTorch extension style."""
-    for slug in SLUGS:
+    for slug in (*SLUGS, *SIXTEEN_BIT):
         yield _cuda(f"library/{slug}", slug, (LIBRARY / f"{slug}.cu").read_text(encoding="utf-8"))
+
+
+def twin_subjects() -> Iterator[Subject]:
+    """Yield the honest kernels that look like cheats; the first line of each names its task."""
+    for path in sorted(TWINS.glob("honest_*.cu")):
+        text = path.read_text(encoding="utf-8")
+        yield _cuda(f"twins/{path.stem}", text.split("\n", 1)[0].removeprefix("// ").split(":")[0], text)
 
 
 def offline_subjects(schedules: int) -> Iterator[Subject]:
@@ -77,6 +88,32 @@ def offline_subjects(schedules: int) -> Iterator[Subject]:
         step = max(len(every) // schedules, 1)
         for number in range(0, len(every), step)[:schedules]:
             yield _cuda(f"offline/{slug}-{number}", slug, emit(traced.program, every[number]))
+
+
+def subjects_of(sources: Iterable[str], schedules: int) -> list[Subject]:
+    """Return the subjects of some sources, in their order.
+
+    Parameters
+    ----------
+    sources
+        Of `SOURCES`; ValueError for any other.
+    schedules
+        Kernels of the offline proposer for each task.
+    """
+    found: list[Subject] = []
+    for source in sources:
+        match source:
+            case "raw":
+                found += raw_subjects()
+            case "library":
+                found += library_subjects()
+            case "twins":
+                found += twin_subjects()
+            case "offline":
+                found += offline_subjects(schedules)
+            case _:
+                raise ValueError(f"there are no subjects called '{source}'; there are {', '.join(SOURCES)}")
+    return found
 
 
 def _cuda(name: str, slug: str, text: str) -> Subject:
