@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sandbox.values import ReferenceResult, Tensor
-from tasks.values import Construction, EagerOp, Precision, Workload
-from verifier.laboratory import ReferenceRunner
+from tasks.values import Precision, Workload
+from verifier.laboratory import ReferenceOver, ReferenceRunner
 from verifier.values import Stage
 
 
@@ -41,7 +41,7 @@ class Clock:
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
 
 
-class ClockedReference:
+class ClockedReference(ReferenceOver):
     """A reference whose first answer tells how long its process took to start.
 
     Parameters
@@ -53,7 +53,7 @@ class ClockedReference:
     """
 
     def __init__(self, real: ReferenceRunner, clock: Clock) -> None:
-        self._real = real
+        super().__init__(real)
         self._clock = clock
         self._asked = False
 
@@ -66,17 +66,9 @@ class ClockedReference:
     ) -> ReferenceResult:
         """Return the reference's results."""
         start = time.perf_counter()
-        result = self._real.run(workload, tensors, precision, output_gradients)
+        result = super().run(workload, tensors, precision, output_gradients)
         if not self._asked:
             waited = time.perf_counter() - start - result.seconds
             self._clock.move(Stage.REFERENCE, Stage.START_UP, waited)
             self._asked = True
         return result
-
-    def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
-        """Return what PyTorch's eager mode would launch."""
-        return self._real.eager_ops(workload)
-
-    def construction(self, workload: Workload) -> Construction:
-        """Return how the task's model is made."""
-        return self._real.construction(workload)

@@ -33,6 +33,37 @@ class ReferenceRunner(Protocol):
         """Return how the reference's model is constructed and called at this workload; UserError when it can't be."""
 
 
+class ReferenceOver:
+    """A reference over another one: a base of those that watch or remember its runs, and pass on all other questions.
+
+    Parameters
+    ----------
+    real
+        Answers.
+    """
+
+    def __init__(self, real: ReferenceRunner) -> None:
+        self._real = real
+
+    def run(
+        self,
+        workload: Workload,
+        tensors: Mapping[str, Tensor],
+        precision: Precision,
+        output_gradients: Sequence[Tensor] = (),
+    ) -> ReferenceResult:
+        """Return the reference's results."""
+        return self._real.run(workload, tensors, precision, output_gradients)
+
+    def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
+        """Return what PyTorch's eager mode would launch at this workload."""
+        return self._real.eager_ops(workload)
+
+    def construction(self, workload: Workload) -> Construction:
+        """Return how the reference's model is constructed and called at this workload."""
+        return self._real.construction(workload)
+
+
 class CandidateRunner(Protocol):
     """Calls the candidate on a device."""
 

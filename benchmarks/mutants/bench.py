@@ -38,19 +38,19 @@ from sandbox.values import (
     Tensor,
 )
 from simgpu.specs import device_spec
-from tasks.values import Construction, EagerOp, Precision, Task, Workload
-from verifier.laboratory import CandidateRunner, ReferenceRunner
+from tasks.values import Construction, Precision, Task, Workload
+from verifier.laboratory import CandidateRunner, ReferenceOver, ReferenceRunner
 from verifier.sandboxed import SandboxLaboratory
 
 _MEMORY = 1 << 30
 """Bytes of the simulated card's memory in this process."""
 
 
-class KeptReference:
+class KeptReference(ReferenceOver):
     """A reference that remembers its answers; it asks the real one only for what it does not know."""
 
     def __init__(self, real: ReferenceRunner, known: dict[str, ReferenceResult]) -> None:
-        self._real = real
+        super().__init__(real)
         self._known = known
 
     def run(
@@ -67,16 +67,8 @@ class KeptReference:
             digest.update(tensor.data)
         key = digest.hexdigest()
         if key not in self._known:
-            self._known[key] = self._real.run(workload, tensors, precision, output_gradients)
+            self._known[key] = super().run(workload, tensors, precision, output_gradients)
         return self._known[key]
-
-    def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
-        """Ask the real one: nothing here is judged by time."""
-        return self._real.eager_ops(workload)
-
-    def construction(self, workload: Workload) -> Construction:
-        """Ask the real one: no kernel here is made like a module."""
-        return self._real.construction(workload)
 
 
 class InProcess:
