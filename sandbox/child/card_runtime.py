@@ -62,6 +62,7 @@ class CardRuntime:
             diagnostics=tuple(runtime.diagnostics),
             refusals=tuple(runtime.refusals),
             missing=(*runtime.missing, *self._failures),
+            unjoined=len(runtime.timeline.unjoined()),
             # The default stream waits for every blocking stream, so its clock covers copies and fills too. Kernels
             # on non-blocking streams would escape it; they are counted one after the other.
             microseconds=max(busy, self._default_stream_us()),

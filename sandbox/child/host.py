@@ -29,6 +29,8 @@ class HostRun:
     arguments_after: tuple[Tensor, ...] = ()
     error: Exception | None = None
     """What the host code raised."""
+    late: str = ""
+    """Which result was written to after the call had returned; empty where none was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class CardLog:
     """Calls that the runtime refused."""
     missing: tuple[str, ...] = ()
     """What the simulator lacks."""
+    unjoined: int = 0
+    """Streams whose work neither the caller's stream nor the host has waited for."""
     microseconds: float = 0.0
     """Modelled time of the whole run, when counters were on."""
     host_ops: tuple[HostOp, ...] = ()

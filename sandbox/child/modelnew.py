@@ -74,6 +74,7 @@ class ModelNewHost:
             diagnostics=(*own.diagnostics, *other.diagnostics),
             refusals=(*own.refusals, *other.refusals),
             missing=(*own.missing, *other.missing),
+            unjoined=own.unjoined + other.unjoined,
             microseconds=own.microseconds + other.microseconds,
             host_ops=own.host_ops,
             specialisations=own.specialisations,

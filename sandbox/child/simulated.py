@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.child.card import Card
 from sandbox.child.extension import ExtensionHost
-from sandbox.child.host import CardLog, ConstructedHost, Host, HostError, KernelCompileError
+from sandbox.child.host import CardLog, ConstructedHost, Host, HostError, HostRun, KernelCompileError
 from sandbox.child.link import ParentLink
 from sandbox.child.program import LoadError
 from sandbox.child.raw import RawHost
@@ -126,7 +126,7 @@ class SimulatedProgram:
     def _execute(self, arguments: Sequence[Tensor], options: LaunchOptions) -> Execution:
         run = self._host.run(arguments, options)
         log = self._host.log()
-        state, message = conclude(run.error, log)
+        state, message = conclude(run, log)
         return Execution(
             state=state,
             message=message,
@@ -145,6 +145,10 @@ def _counted(sample_blocks: int | None) -> LaunchOptions:
     return LaunchOptions(counters=True, sample_blocks=sample_blocks, instruction_budget=_INSTRUCTION_BUDGET)
 
 
+_UNJOINED = (
+    "the call returned with work on a stream that the caller's stream does not wait for: record an event behind it and "
+    "let the caller's stream wait for that event"
+)
 _STATES = {
     DiagnosticKind.RUNAWAY: ExitState.TIMEOUT,
     DiagnosticKind.DEADLOCK: ExitState.TIMEOUT,
@@ -164,12 +168,13 @@ _FATAL = {
 """Faults that end the context on a card."""
 
 
-def conclude(error: BaseException | None, log: CardLog) -> tuple[ExitState, str]:
+def conclude(run: HostRun, log: CardLog) -> tuple[ExitState, str]:
     """Say how a run ended, from what the host raised and what the card saw.
 
     What the simulator lacks comes first, because nothing after it is the candidate's doing; then what the card saw,
-    because host code may ignore or rephrase it; then the host's own error.
+    because host code may ignore or rephrase it; then the host's own error; last what was left undone.
     """
+    error = run.error
     if log.missing or isinstance(error, UnsupportedError | PtxSyntaxError):
         return ExitState.UNSUPPORTED, log.missing[0] if log.missing else str(error)
     if log.diagnostics:
@@ -179,7 +184,8 @@ def conclude(error: BaseException | None, log: CardLog) -> tuple[ExitState, str]
         return _host_error(error, log.refusals)
     if log.refusals:
         return ExitState.LAUNCH_ERROR, f"the host code ignored an error: {'; '.join(log.refusals)}"
-    return ExitState.OK, ""
+    unfinished = run.late or (_UNJOINED if log.unjoined else "")
+    return (ExitState.UNFINISHED if unfinished else ExitState.OK), unfinished
 
 
 def _host_error(error: BaseException, refusals: Sequence[str]) -> tuple[ExitState, str]:

@@ -208,7 +208,11 @@ class StandInRuntime:
         self._timeline.run(stream, self.spec.launch_overhead_us + nbytes / gbps / 1e3)
 
     def synchronize(self) -> None:
-        """Hand over what kernels printed since the last time."""
+        """Hand over what kernels printed since the last time, and note that the host has waited."""
+        self._hand_over_printed()
+        self._timeline.synchronize()
+
+    def _hand_over_printed(self) -> None:
         if self._printed and self._on_print is not None:
             self._on_print(self._printed)
         self._printed = ""
@@ -236,7 +240,7 @@ class StandInRuntime:
 
     def launch(self, request: LaunchRequest) -> None:
         """Run a kernel, and raise the error that its first fault gives."""
-        self.synchronize()
+        self._hand_over_printed()
         self._timeline.stream_flags(request.stream)
         loaded = self._images.load(request.image)
         kernel = loaded.kernel(request.kernel)

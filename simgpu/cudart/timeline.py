@@ -25,6 +25,8 @@ _DISABLE_TIMING = 2
 class _Stream:
     flags: int
     ready_us: float = 0.0
+    known_us: float = 0.0
+    """Up to when the host has waited for it."""
 
     @property
     def blocking(self) -> bool:
@@ -82,7 +84,7 @@ class Timeline:
     def rewind(self) -> None:
         """Start at zero again: streams are idle, and no event has a time."""
         for stream in (self._legacy, *self._streams.values()):
-            stream.ready_us = 0.0
+            stream.ready_us = stream.known_us = 0.0
         for event in self._events.values():
             event.time_us = None
 
@@ -110,6 +112,20 @@ class Timeline:
         """Hold a stream until an event; an event that was never recorded holds nothing."""
         waiting = self._stream(stream)
         waiting.ready_us = max(waiting.ready_us, self._event(event).time_us or 0.0)
+
+    def synchronize(self) -> None:
+        """Note that the host has waited: for everything, whatever it waited for, since all work has run by then."""
+        for stream in self._streams.values():
+            stream.known_us = stream.ready_us
+
+    def unjoined(self) -> list[int]:
+        """Return the streams with work that neither the default stream nor the host has waited for.
+
+        They are told by modelled times: one that would have ended earlier than what the default stream does anyway is
+        missed.
+        """
+        default = self._start(self._legacy)
+        return [handle for handle, one in self._streams.items() if one.ready_us > max(default, one.known_us)]
 
     def elapsed_ms(self, start: int, end: int) -> float:
         """Return the milliseconds between two recorded events.

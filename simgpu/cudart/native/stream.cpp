@@ -147,7 +147,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  return enter([&](const HostTable& host) -> int { return host.event_check(handle_id(event)); });
+  return enter([&](const HostTable& host) -> int { return wait_on_host(host, event); });
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {

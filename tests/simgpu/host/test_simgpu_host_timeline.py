@@ -85,6 +85,23 @@ def test_rewinding_forgets_times_and_keeps_handles():
     assert timeline.elapsed_ms(event, event) == 0
 
 
+def test_work_on_a_stream_is_unjoined_until_the_default_stream_or_the_host_waits_for_it():
+    timeline = Timeline()
+    blocking, free = timeline.create_stream(0), timeline.create_stream(NON_BLOCKING)
+    for stream in (blocking, free):
+        timeline.run(stream, 5)
+    assert timeline.unjoined() == []  # as long as what the default stream waits for anyway
+    timeline.run(free, 1)
+    assert timeline.unjoined() == [free]
+    timeline.wait(0, mark(timeline, free))
+    assert timeline.unjoined() == []
+    timeline.run(free, 1)
+    timeline.synchronize()
+    assert timeline.unjoined() == []
+    timeline.run(free, 1)
+    assert timeline.unjoined() == [free]
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1e6)), max_size=30))
 def test_time_never_runs_backwards(steps):
     timeline = Timeline()
