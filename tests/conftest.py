@@ -26,6 +26,8 @@ CORPORA = (
     "simgpu/host/test_simgpu_host_native_build.py",
     "simgpu/triton/",
     "verifier/test_verifier_races.py",
+    "verifier/test_verifier_replay_golden.py",
+    "verifier/test_verifier_sixteen.py",
 )
 
 

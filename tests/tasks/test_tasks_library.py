@@ -31,7 +31,7 @@ def bare(specs: tuple[InputSpec, ...]) -> tuple[InputSpec, ...]:
 
 def test_loading_the_library_imports_no_torch():
     code = (
-        "import sys; from tasks.loading import library; assert len(library()) == 12; assert 'torch' not in sys.modules"
+        "import sys; from tasks.loading import library; assert len(library()) >= 12; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,0 +1,34 @@
+// Product of two bfloat16 matrices with 16 x 16 tiles.
+// Planted fault: The sum is kept in bfloat16.
+#include <torch/extension.h>
+#include <cuda_bf16.h>
+
+constexpr int kTile = 16;
+
+__global__ void matmul_kernel(const __nv_bfloat16* a, const __nv_bfloat16* b, __nv_bfloat16* c, int m, int n, int k) {
+  __shared__ __nv_bfloat16 tile_a[kTile][kTile];
+  __shared__ __nv_bfloat16 tile_b[kTile][kTile];
+  int row = blockIdx.y * kTile + threadIdx.y;
+  int col = blockIdx.x * kTile + threadIdx.x;
+  __nv_bfloat16 total = 0.0f;
+  for (int start = 0; start < k; start += kTile) {
+    int i = start + threadIdx.x, j = start + threadIdx.y;
+    tile_a[threadIdx.y][threadIdx.x] = row < m && i < k ? a[static_cast<int64_t>(row) * k + i] : __nv_bfloat16(0.0f);
+    tile_b[threadIdx.y][threadIdx.x] = j < k && col < n ? b[static_cast<int64_t>(j) * n + col] : __nv_bfloat16(0.0f);
+    __syncthreads();
+    for (int l = 0; l < kTile; ++l)
+      total = __hfma(tile_a[threadIdx.y][l], tile_b[l][threadIdx.x], total);
+    __syncthreads();
+  }
+  if (row < m && col < n) c[static_cast<int64_t>(row) * n + col] = total;
+}
+
+torch::Tensor forward(torch::Tensor a, torch::Tensor b) {
+  int m = a.size(0), k = a.size(1), n = b.size(1);
+  auto c = torch::empty({m, n}, a.options());
+  dim3 grid((n + kTile - 1) / kTile, (m + kTile - 1) / kTile);
+  matmul_kernel<<<grid, dim3(kTile, kTile)>>>(
+      reinterpret_cast<const __nv_bfloat16*>(a.data_ptr()), reinterpret_cast<const __nv_bfloat16*>(b.data_ptr()),
+      reinterpret_cast<__nv_bfloat16*>(c.data_ptr()), m, n, k);
+  return c;
+}

@@ -1,0 +1,38 @@
+"""Tasks in float16 and bfloat16: a kernel that sums in float32 passes, one that sums in its inputs' type does not."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.mutants.subjects import SIXTEEN_BIT
+from sandbox.devices import parse_device
+from sandbox.values import Candidate, Language, SourceFile
+from tasks.loading import library_task
+from verifier.sandboxed import SandboxLaboratory
+from verifier.values import Status
+from verifier.verify import verify
+
+KERNELS = Path(__file__).with_name("broken")
+
+
+@pytest.fixture(scope="module")
+def verdict_of():
+    with SandboxLaboratory() as laboratory:
+
+        def verdict(slug, kernel):
+            file = SourceFile(name="kernel.cu", text=(KERNELS / f"{kernel}.cu").read_text(encoding="utf-8"))
+            candidate = Candidate(language=Language.CUDA, files=(file,))
+            return verify(library_task(slug), candidate, parse_device("sim:h100"), seed=21, laboratory=laboratory)
+
+        yield verdict
+
+
+@pytest.mark.parametrize("slug", SIXTEEN_BIT)
+def test_a_kernel_that_sums_in_float32_passes(slug, verdict_of):
+    verdict = verdict_of(slug, slug)
+    assert verdict.passed, verdict.checks[-1]
+
+
+@pytest.mark.parametrize("slug", SIXTEEN_BIT)
+def test_a_kernel_that_sums_in_16_bits_does_not(slug, verdict_of):
+    assert verdict_of(slug, f"{slug}_broken").status is Status.WRONG_VALUES
