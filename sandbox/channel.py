@@ -1,9 +1,9 @@
 """Messages between a parent and a sandboxed child: JSON and raw tensors over a socket pair.
 
 A frame is `magic (8) | header bytes (8) | payload bytes (8) | header | payload`, integers little-endian. The header
-is a JSON object `{"body": ..., "tensors": [{"dtype": ..., "shape": [...]}, ...]}`; the payload is the tensors' bytes
-one after the other. The receiver trusts nothing: a wrong magic, a size beyond its limits, a header that is no such
-object, or tensors that do not fill the payload exactly raise `ChannelError`, after which the channel is dead.
+is a JSON object `{"body": ..., "tensors": [{"dtype": ..., "shape": [...], "layout": ...}, ...]}`; the payload is the
+tensors' bytes one after the other. The receiver trusts nothing: a wrong magic, a size beyond its limits, a header that
+is no such object, or tensors that do not fill the payload raise `ChannelError`, after which the channel is dead.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationError
 
+from sandbox.layouts import Layout
 from sandbox.values import Tensor
 from tasks.values import DType, Value
 
@@ -55,6 +56,7 @@ class ChannelError(Exception):
 class _TensorHeader(Value):
     dtype: DType
     shape: Annotated[tuple[Annotated[int, Field(ge=0, lt=1 << 48)], ...], Field(max_length=64)]
+    layout: Layout = Layout.DENSE
 
 
 class _Header(Value):
@@ -64,7 +66,10 @@ class _Header(Value):
 
 def encode(message: Message) -> Iterator[bytes | bytearray | memoryview]:
     """Give the pieces of a frame in order; tensors are not copied."""
-    tensors = [{"dtype": tensor.dtype.value, "shape": tensor.shape} for tensor in message.tensors]
+    tensors = [
+        {"dtype": tensor.dtype.value, "shape": tensor.shape, "layout": tensor.layout.value}
+        for tensor in message.tensors
+    ]
     header = json.dumps({"body": message.body, "tensors": tensors}).encode()
     yield _PREFIX.pack(_MAGIC, len(header), sum(len(tensor.data) for tensor in message.tensors))
     yield header
@@ -143,7 +148,8 @@ def _decode(header: bytes, payload: bytearray) -> Message:
         size = prod(item.shape) * item.dtype.itemsize
         if place + size > len(payload):
             raise ChannelError("the tensors are larger than the payload")
-        tensors.append(Tensor(dtype=item.dtype, shape=item.shape, data=view[place : place + size]))
+        data = view[place : place + size]
+        tensors.append(Tensor(dtype=item.dtype, shape=item.shape, data=data, layout=item.layout))
         place += size
     if place != len(payload):
         raise ChannelError("the payload is larger than the tensors")

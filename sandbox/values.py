@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import field_validator
 
 from sandbox.evidence import HostOp, Specialisation
+from sandbox.layouts import Layout
 from sandbox.source_lines import Hotspot, SourceLine
 from tasks.errors import CandidateError
 from tasks.values import DType, Value
@@ -247,11 +248,13 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A dense tensor that crosses a process border: type, sizes and raw little-endian bytes, row-major."""
+    """A tensor that crosses a process border: type, sizes and raw little-endian bytes, row-major without gaps."""
 
     dtype: DType
     shape: tuple[int, ...]
     data: bytes | bytearray | memoryview
+    layout: Layout = Layout.DENSE
+    """Arguments of a candidate: how the receiver lays it out in the device's memory; `data` is dense in any case."""
 
     def __post_init__(self) -> None:
         expected = self.dtype.itemsize
@@ -278,6 +281,8 @@ class ExitState(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     CRASHED = "crashed"
     """The process died by a signal or an unexpected exit."""
+    UNFINISHED = "unfinished"
+    """The call returned before its work was done: its results are written to by what nobody waits for."""
 
 
 class Diagnostic(Value):

@@ -37,8 +37,8 @@ class AxisRange(Value):
     default: int | None = None
     """Size in the source; read off the constant, so only a dimension states it."""
 
-    low: int = Field(default=1, ge=1)
-    """Smallest legal size."""
+    low: int = Field(default=1, ge=0)
+    """Smallest legal size; with 0, kernels must take empty tensors."""
     high: int | None = None
     """Largest legal size; unbounded when left out."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -24,6 +24,7 @@ STATUS_OF_STATE: Final = {
     ExitState.TIMEOUT: Status.TIMEOUT,
     ExitState.OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
     ExitState.CRASHED: Status.CRASHED,
+    ExitState.UNFINISHED: Status.DATA_RACE,
 }
 """What a call that did not end well makes of the verdict."""
 
@@ -54,6 +55,16 @@ def judge(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> I
         yield _host_code(draw, execution)
     yield values(draw, execution)
     yield _stored(draw, execution, kernels)
+
+
+def until_failed(found: Iterable[Check]) -> list[Check]:
+    """Take checks up to and including the first that failed; later ones may rest on it."""
+    taken = []
+    for one in found:
+        taken.append(one)
+        if not one.passed:
+            break
+    return taken
 
 
 def check(draw: Draw, name: str, failure: Status | None, detail: str, outputs: Sequence[Tensor] = ()) -> Check:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sandbox.layouts import Layout
 from sandbox.values import ReferenceResult, Tensor
 from tasks.errors import UserError
 from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, OutputProperty, Precision, Task, Workload
@@ -47,6 +48,8 @@ class Draw:
     """The reference's own outputs: their types and sizes are what a candidate must return."""
     lower: tuple[Tensor, ...]
     """The outputs in the next lower precision."""
+    layout: Layout = Layout.DENSE
+    """How arguments lie in memory, where that is what is tried."""
 
     @property
     def all_finite(self) -> bool:

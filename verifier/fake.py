@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sandbox.layouts import Layout, place
 from sandbox.values import (
     Build,
     BuildError,
@@ -28,6 +29,7 @@ from sandbox.values import (
 )
 from tasks.values import CallItem, Construction, Direction, DType, EagerOp, Precision, Role, Task, Workload
 from verifier.laboratory import CandidateRunner, ReferenceRunner
+from verifier.pairs import FORWARD
 from verifier.tensors import Array, from_array, to_array, to_float64
 
 Forward = Callable[[Mapping[str, Array]], tuple[Array, ...]]
@@ -53,6 +55,8 @@ class FakeCall:
     schedule_seed: int | None
     number: int
     """Calls before this one."""
+    layouts: tuple[Layout, ...] = ()
+    """How the arguments lie in memory; their strides are these layouts' too."""
 
 
 Kernel = Callable[[FakeCall], Sequence[Array]]
@@ -70,6 +74,8 @@ class InMemoryLaboratory:
         The candidate.
     backward
         The reference's gradients, for backward tasks.
+    forward_kernel
+        The forward half of a backward task's candidate.
     build_error
         Raised by `build`, when given.
     launches
@@ -86,6 +92,7 @@ class InMemoryLaboratory:
         kernel: Kernel,
         *,
         backward: Backward | None = None,
+        forward_kernel: Kernel | None = None,
         build_error: BuildError | None = None,
         launches: tuple[Launch, ...] | None = None,
         eager_ops: tuple[EagerOp, ...] = (),
@@ -94,6 +101,7 @@ class InMemoryLaboratory:
         self._forward = forward
         self._kernel = kernel
         self._backward = backward
+        self._forward_kernel = forward_kernel
         self._build_error = build_error
         self._launches = launches
         self._eager_ops = eager_ops
@@ -124,8 +132,9 @@ class InMemoryLaboratory:
 
     @contextmanager
     def candidate(self, build: Build, device: Device, limits: Limits | None) -> Iterator[CandidateRunner]:  # noqa: ARG002
-        """Open the kernel; a simulated device has no processes to limit."""
-        yield _FakeCandidate(self._kernel, self._launches, self._microseconds)
+        """Open the kernel that the build is of; a simulated device has no processes to limit."""
+        half = self._forward_kernel if build.entry == FORWARD else None
+        yield _FakeCandidate(half or self._kernel, self._launches, self._microseconds)
 
     def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[ReferenceRunner]:  # noqa: ARG002
         """Open the reference."""
@@ -197,8 +206,9 @@ class _FakeCandidate:
         return_arguments: bool = True,
         construction: Construction | None = None,  # noqa: ARG002 - a function needs none
     ) -> Execution:
-        copies = [to_array(tensor).copy() for tensor in arguments]
-        call = FakeCall(arguments=copies, schedule_seed=schedule_seed, number=self._calls)
+        copies = list(map(_laid_out, arguments))
+        layouts = tuple(tensor.layout for tensor in arguments)
+        call = FakeCall(arguments=copies, schedule_seed=schedule_seed, number=self._calls, layouts=layouts)
         self._calls += 1
         try:
             with np.errstate(all="ignore"):
@@ -233,6 +243,17 @@ class _FakeCandidate:
         stored = float(sum(len(tensor.data) for tensor in outputs))
         counters = {"global_store_bytes": stored}
         return (Launch(kernel=_KERNEL, grid=(1, 1, 1), block=(32, 1, 1), dynamic_shared=0, counters=counters),)
+
+
+def _laid_out(tensor: Tensor) -> Array:
+    """Copy a tensor into an array of its layout; what lies between its elements is NaN, or -1."""
+    values = to_array(tensor)
+    placement = place(tensor.shape, tensor.layout)
+    buffer = np.frombuffer(bytearray(b"\xff" * (placement.elements * values.itemsize)), values.dtype)
+    steps = [stride * values.itemsize for stride in placement.strides]
+    array = np.lib.stride_tricks.as_strided(buffer[placement.offset :], tensor.shape, steps)
+    array[...] = values
+    return array
 
 
 def _in_precision(tensor: Tensor, precision: Precision) -> Array:

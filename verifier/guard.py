@@ -19,7 +19,7 @@ from tree_sitter import Language, Node, Parser, Query, QueryCursor
 from sandbox.values import MODEL_CLASS, Candidate, SourceFile
 from sandbox.values import Language as CandidateLanguage
 from tasks.values import Value
-from verifier.python_guard import embedded_sources, inspect_python
+from verifier.python_guard import defined_functions, embedded_sources, inspect_python
 from verifier.values import Evidence, EvidenceTier
 
 
@@ -64,6 +64,21 @@ def rules() -> tuple[Rule, ...]:
     return tuple(Rule.model_validate(table) for table in tomllib.loads(text)["rule"])
 
 
+def defines(candidate: Candidate, name: str) -> bool:
+    """Whether a candidate's sources define a function of this name."""
+    return any(name in _defined(file, candidate) for file in candidate.files)
+
+
+def _defined(file: SourceFile, candidate: Candidate) -> set[str]:
+    if file.name.endswith(_SUFFIXES):
+        return _own_functions(Parser(_language()).parse(file.text.encode()).root_node)
+    return defined_functions(file.text) if candidate.language.is_python else set()
+
+
+def _own_functions(root: Node) -> set[str]:
+    return {_text(node) for node in QueryCursor(_definitions()).captures(root).get("name", ())}
+
+
 def _inspect(file: SourceFile, candidate: Candidate) -> Iterator[Evidence]:
     if file.name.endswith(_SUFFIXES):
         yield from _inspect_cuda(file)
@@ -79,7 +94,7 @@ def _entry(candidate: Candidate) -> str:
 
 def _inspect_cuda(file: SourceFile) -> Iterator[Evidence]:
     tree = Parser(_language()).parse(file.text.encode())
-    own = {_text(node) for node in QueryCursor(_definitions()).captures(tree.root_node).get("name", ())}
+    own = _own_functions(tree.root_node)
     for compiled in _compiled():
         for node in sorted(_matches(compiled, tree.root_node, own), key=lambda node: node.start_byte):
             yield Evidence(

@@ -117,6 +117,15 @@ def embedded_sources(text: str) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def defined_functions(text: str) -> set[str]:
+    """Return the names of the functions that a Python file defines at its outermost level; none if it is no Python."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
 _CUDA = re.compile(r"__global__|#\s*include\s*[<\"]|torch::Tensor")
 
 

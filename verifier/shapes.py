@@ -50,14 +50,33 @@ def generated_workloads(task: Task, seed: int) -> tuple[Workload, ...]:
 
     Axes that have one size in all of the task's workloads are part of the op and keep it.
     """
+    return _generated(task, tuple(ShapeKind), seed)
+
+
+def empty_workload(task: Task, seed: int) -> Workload | None:
+    """Return a workload with an axis of 0 for a task that does not ask for any: its axes begin at 1.
+
+    None where an axis may be 0, so that `generated_workloads` holds one, and where no size can be generated.
+    """
+    if any(axis.low == 0 for axis in _varied(task)):
+        return None
+    lowered = tuple(axis.model_copy(update={"low": 0}) if axis.low == 1 else axis for axis in task.axes)
+    return next(iter(_generated(task.model_copy(update={"axes": lowered}), (ShapeKind.EMPTY,), seed)), None)
+
+
+def _varied(task: Task) -> list[Axis]:
     known = task.workloads_for(Purpose.VERIFY)
-    varied = [axis for axis in task.axes if len({workload.axes.get(axis.name) for workload in known}) > 1]
+    return [axis for axis in task.axes if len({workload.axes.get(axis.name) for workload in known}) > 1]
+
+
+def _generated(task: Task, kinds: Sequence[ShapeKind], seed: int) -> tuple[Workload, ...]:
+    varied = _varied(task)
     if not varied:
         return ()
     tensors = task.tensors or infer_tensors([(workload.axes, workload.inputs) for workload in task.workloads])
     if not tensors:
         return ()
-    made = (_workload(kind, task.model_copy(update={"tensors": tensors}), varied, seed) for kind in ShapeKind)
+    made = (_workload(kind, task.model_copy(update={"tensors": tensors}), varied, seed) for kind in kinds)
     return tuple(workload for workload in made if workload is not None)
 
 

@@ -7,7 +7,7 @@ Everything drawn derives from the one seed, so task, candidate, device and seed 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
 from typing import NoReturn
@@ -25,8 +25,10 @@ from verifier.environment import present_environment
 from verifier.guard import inspect
 from verifier.inputs import FULL_SET, ROTATION, Distribution
 from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
+from verifier.layouts import LayoutTrials, judge_empty, judge_layout
+from verifier.pairs import Half, judge_pair, pair_of
 from verifier.seeds import derive
-from verifier.shapes import generated_workloads
+from verifier.shapes import empty_workload, generated_workloads
 from verifier.tensors import same_bits
 from verifier.tolerance import Unsuitable
 from verifier.values import Check, Evidence, EvidenceTier, Stage, Status, Verdict
@@ -34,6 +36,8 @@ from verifier.values import Check, Evidence, EvidenceTier, Stage, Status, Verdic
 OnCheck = Callable[[Check], None]
 
 _KEPT_SPECIALISATIONS = 100
+_PAIRED_WORKLOADS = 4
+"""A candidate's forward and backward fit together or not; sizes were judged in each half."""
 
 
 class _RejectedError(Exception):
@@ -98,6 +102,7 @@ class Verification:
         self._constructions: dict[str, Construction] = {}
         self._specialisations: dict[str, Specialisation] = {}
         self._controls = ControlLedger(lower_matters=task.tolerance is None and not task.properties)
+        self._layouts = LayoutTrials(task, candidate.language)
 
     def verdict(self) -> Verdict:
         """Run the checks and conclude.
@@ -146,27 +151,37 @@ class Verification:
             self._reject(Check(name="language", passed=False, status=Status.UNSUPPORTED, detail=detail))
         self._record(Check(name="guard", passed=True, detail=f"{len(self._evidence)} findings, none hard"))
 
-    def _build(self) -> Build:
+    def _built(self, candidate: Candidate) -> Build:
         try:
             with self._clock.timed(Stage.BUILD):
-                build = self._laboratory.build(self._candidate, self._device)
+                return self._laboratory.build(candidate, self._device)
         except BuildError as error:
             self._reject(Check(name="build", passed=False, status=Status.COMPILE_ERROR, detail=error.summary))
+
+    def _kernels_of(self, build: Build) -> frozenset[str] | None:
+        """Return the names of a build's kernels, None on a device that does not tell what was launched."""
+        if self._device.kind is not DeviceKind.SIM:
+            return None
+        return frozenset((*(kernel.kernel for kernel in build.kernels), *build.jit))
+
+    def _build(self) -> Build:
+        build = self._built(self._candidate)
         self._toolchain = build.toolchain
         detail = f"{build.toolchain}, {build.arch}"  # nothing that differs when the verdict is replayed
         self._record(Check(name="build", passed=True, detail=detail))
         return build
 
     def _run(self, build: Build, reference: ReferenceRunner) -> None:
-        told = self._device.kind is DeviceKind.SIM
-        kernels = frozenset((*(kernel.kernel for kernel in build.kernels), *build.jit)) if told else None
         with self._laboratory.candidate(build, self._device, self._limits) as candidate:
             self._isolation = candidate.isolation
-            bench = _Bench(ClockedReference(reference, self._clock), candidate, kernels)
+            bench = _Bench(ClockedReference(reference, self._clock), candidate, self._kernels_of(build))
             for workload, distributions in plan(self._task):
                 self._judge_workload(bench, workload, distributions)
             for workload, distributions in zip(generated_workloads(self._task, self._seed), cycle(ROTATION)):
                 self._judge_workload(bench, workload, distributions, generated=True)
+            self._judge_pair(bench)
+            self._try_layouts(bench)
+            self._try_empty(bench)
         with self._clock.timed(Stage.JUDGEMENT):
             detail = self._controls.settle(self._task.slug)
         self._record(Check(name="controls", passed=True, detail=detail))
@@ -194,6 +209,48 @@ class Verification:
                 "reference accurate enough to compare with"
             )
         self._repeat(bench, *first)
+        self._layouts.offer(first[0])
+
+    def _judge_pair(self, bench: _Bench) -> None:
+        """Run the candidate's own forward before its backward, where it has both."""
+        pair = pair_of(self._task, self._candidate)
+        if pair is None:
+            return
+        build = self._built(pair.candidate)
+        with (
+            self._laboratory.reference(pair.task, self._limits) as reference,
+            self._laboratory.candidate(build, self._device, self._limits) as candidate,
+        ):
+            forward = Half(pair.task, reference, candidate, self._kernels_of(build))
+            backward = Half(self._task, bench.reference, bench.candidate, bench.kernels)
+            for workload, _ in plan(self._task)[:_PAIRED_WORKLOADS]:
+                for found in judge_pair(pair, forward, backward, workload, self._seed):
+                    if not found.passed:
+                        self._reject(found)
+                    self._record(found)
+
+    def _try_layouts(self, bench: _Bench) -> None:
+        """Call the candidate on tensors that lie otherwise in memory."""
+        for draw in self._layouts.draws:
+            execution = self._call(bench, draw, None)
+            with self._clock.timed(Stage.JUDGEMENT):
+                found = judge_layout(draw, execution, bench.kernels)
+            if not found.passed:
+                self._diagnostics = execution.diagnostics
+                self._reject(found)
+            self._record(found)
+
+    def _try_empty(self, bench: _Bench) -> None:
+        """Call the candidate on an empty tensor, where the task does not ask for one but its reference takes it."""
+        workload = empty_workload(self._task, self._seed)
+        if workload is None:
+            return
+        with self._clock.timed(Stage.REFERENCE):
+            draw = self._drawn(bench.reference, workload, Distribution.NORMAL, generated=True)
+        if isinstance(draw, Unsuitable):
+            self._leave_out(workload, Distribution.NORMAL, draw.reason)
+            return
+        self._record(judge_empty(draw, self._call(bench, draw, None), bench.kernels))
 
     def _drawn(
         self, reference: ReferenceRunner, workload: Workload, distribution: Distribution, *, generated: bool
@@ -217,7 +274,7 @@ class Verification:
         schedule = None if natural else self._schedule(draw, "first")
         execution = self._call(bench, draw, schedule, counters=natural)
         with self._clock.timed(Stage.JUDGEMENT):
-            found = _until_failed(checks.judge(draw, execution, bench.kernels))
+            found = checks.until_failed(checks.judge(draw, execution, bench.kernels))
         last = found[-1]
         if last.passed:
             for check in found:
@@ -232,7 +289,7 @@ class Verification:
 
     def _answers(self, bench: _Bench, draw: Draw) -> bool:
         """Whether the natural order of warps and blocks gives the right result."""
-        return _until_failed(checks.judge(draw, self._call(bench, draw, None), bench.kernels))[-1].passed
+        return checks.until_failed(checks.judge(draw, self._call(bench, draw, None), bench.kernels))[-1].passed
 
     def _repeat(self, bench: _Bench, draw: Draw, before: Execution) -> None:
         """Call the candidate again on a workload's first draw, in another order of warps and blocks.
@@ -242,7 +299,7 @@ class Verification:
         """
         again = self._call(bench, draw, self._schedule(draw, "again"))
         with self._clock.timed(Stage.JUDGEMENT):
-            last = _until_failed(checks.judge(draw, again, bench.kernels))[-1]
+            last = checks.until_failed(checks.judge(draw, again, bench.kernels))[-1]
         if last.status is Status.WRONG_VALUES:
             detail = "right at the first call, wrong when repeated in another order: " + last.detail
             self._reject(checks.check(draw, "determinism", Status.NONDETERMINISTIC, detail))
@@ -316,13 +373,3 @@ def plan(task: Task) -> tuple[tuple[Workload, tuple[Distribution, ...]], ...]:
     fullest = max(public or workloads, key=lambda w: sum(spec.nbytes for spec in w.inputs))
     turns = cycle(ROTATION)
     return tuple((w, FULL_SET if w is fullest else next(turns)) for w in workloads)
-
-
-def _until_failed(found: Iterator[Check]) -> list[Check]:
-    """Take checks up to and including the first that failed; later ones may rest on it."""
-    taken = []
-    for check in found:
-        taken.append(check)
-        if not check.passed:
-            break
-    return taken

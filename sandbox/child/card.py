@@ -5,17 +5,32 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from math import prod
+from dataclasses import dataclass
 
 import numpy as np
 
 from sandbox.child.host import HostError
+from sandbox.layouts import Layout, dense_strides, extent, place
 from sandbox.values import Tensor
 from simgpu import DeviceMemory
 from simgpu.specs import DeviceSpec
 from tasks.values import DType
 
 _ALIGNMENT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A tensor in the card's memory."""
+
+    allocation: int
+    """Address of the memory that holds it; what is freed."""
+    address: int
+    """Address of its first element."""
+    dtype: DType
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    """In elements."""
 
 
 class Card:
@@ -37,16 +52,27 @@ class Card:
         """Return the address of new memory; an empty tensor has one too."""
         return self.memory.allocate(max(nbytes, 1), label)
 
-    def put(self, tensor: Tensor, label: str) -> int:
+    def put(self, tensor: Tensor, label: str) -> Placed:
         """Copy a tensor into memory: new, or that of a freed tensor of its size, at even chances.
 
-        So a result that was kept by its argument's address is asked for again with other values.
+        So a result that was kept by its argument's address is asked for again with other values. Bytes that its layout
+        leaves out stay unwritten, so that a kernel which reads them is told.
         """
-        address = self.memory.revive(len(tensor.data), label) if tensor.data and secrets.randbelow(2) else None
-        address = address or self.allocate(len(tensor.data), label)
-        if tensor.data:
+        placement = place(tensor.shape, tensor.layout)
+        nbytes = placement.elements * tensor.dtype.itemsize
+        allocation = self.memory.revive(nbytes, label) if nbytes and secrets.randbelow(2) else None
+        allocation = allocation or self.allocate(nbytes, label)
+        address = allocation + placement.offset * tensor.dtype.itemsize
+        if tensor.layout in {Layout.DENSE, Layout.OFFSET}:
             self.memory.view(address, len(tensor.data))[:] = tensor.data
-        return address
+        elif tensor.data:
+            dense = np.frombuffer(tensor.data, f"V{tensor.dtype.itemsize}").reshape(tensor.shape)
+            self._elements(address, tensor.dtype, tensor.shape, placement.strides)[...] = dense
+        return Placed(allocation, address, tensor.dtype, tensor.shape, placement.strides)
+
+    def read_back(self, placed: Placed) -> Tensor:
+        """Copy a tensor that `put` placed out of the memory."""
+        return self.read(placed.address, placed.dtype, placed.shape, placed.strides)
 
     def read(self, address: int, dtype: DType, shape: Sequence[int], strides: Sequence[int] | None = None) -> Tensor:
         """Copy a tensor out of the memory.
@@ -61,19 +87,25 @@ class Card:
         HostError
             It does not lie within one live allocation.
         """
-        extent = _extent(shape, strides) * dtype.itemsize
-        if extent == 0:
+        steps = dense_strides(shape) if strides is None else tuple(strides)
+        if min(steps, default=0) < 0:
+            raise HostError("a result has a negative stride")
+        nbytes = extent(shape, steps) * dtype.itemsize
+        if nbytes == 0:
             return Tensor(dtype=dtype, shape=tuple(shape), data=b"")
         allocation = self.memory.find(address)
-        if allocation is None or allocation.freed or address + extent > allocation.address + allocation.size:
+        if allocation is None or allocation.freed or address + nbytes > allocation.address + allocation.size:
             raise HostError(f"a result of shape {list(shape)} does not lie in memory of the card that is allocated")
-        view = self.memory.view(address, extent)
-        if strides is None:
-            return Tensor(dtype=dtype, shape=tuple(shape), data=bytes(view))
+        elements = self._elements(address, dtype, shape, steps)
+        return Tensor(dtype=dtype, shape=tuple(shape), data=elements.tobytes())
+
+    def _elements(
+        self, address: int, dtype: DType, shape: Sequence[int], strides: Sequence[int]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.void]]:
+        """Return a writable array over the elements of a tensor in the memory."""
+        view = self.memory.view(address, extent(shape, strides) * dtype.itemsize)
         flat = np.frombuffer(view, dtype=f"V{dtype.itemsize}")
-        steps = [stride * dtype.itemsize for stride in strides]
-        dense = np.lib.stride_tricks.as_strided(flat, tuple(shape), steps, writeable=False)
-        return Tensor(dtype=dtype, shape=tuple(shape), data=dense.tobytes())
+        return np.lib.stride_tricks.as_strided(flat, tuple(shape), [stride * dtype.itemsize for stride in strides])
 
     @contextmanager
     def shifted(self) -> Iterator[None]:
@@ -83,12 +115,3 @@ class Card:
             yield
         finally:
             self.memory.free(gap)
-
-
-def _extent(shape: Sequence[int], strides: Sequence[int] | None) -> int:
-    """Elements from the first to the last, both included."""
-    if strides is None or 0 in shape:
-        return prod(shape)
-    if min(strides, default=0) < 0:
-        raise HostError("a result has a negative stride")
-    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))

@@ -7,13 +7,14 @@ CUDA device, so the structures are filled in by hand. Layout: dlpack.h, version 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
 import tvm_ffi
 
+from sandbox.layouts import dense_strides
 from tasks.values import DType
 
 CPU = 1
@@ -134,10 +135,13 @@ class TensorFactory:
         if setter(self._allocator, 1, None) != 0:
             raise RuntimeError("TVM FFI does not take the allocator")
 
-    def tensor(self, address: int, dtype: DType, shape: Sequence[int]) -> tvm_ffi.Tensor:
-        """Wrap memory that `allocate` gave as a dense CUDA tensor; it is freed with the tensor."""
+    def tensor(
+        self, allocation: int, address: int, dtype: DType, shape: tuple[int, ...], strides: tuple[int, ...]
+    ) -> tvm_ffi.Tensor:
+        """Wrap memory that `allocate` gave as a CUDA tensor that begins at `address`; it is freed with the tensor."""
         code, bits = _CODES[dtype]
-        managed = self._managed(address, CUDA, DLDataType(code, bits, 1), tuple(shape))
+        release = partial(self._free, allocation, CUDA)
+        managed = self._managed(address, CUDA, DLDataType(code, bits, 1), shape, strides=strides, release=release)
         return tvm_ffi.from_dlpack(_capsule(managed))
 
     def borrowed(
@@ -199,16 +203,6 @@ class TensorFactory:
 
 def _let_go(_owner: object) -> None:
     """Be a release that does nothing but hold its argument until then."""
-
-
-def dense_strides(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return the strides of a row-major tensor, in elements."""
-    strides = []
-    step = 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
 
 
 def _capsule(managed: DLManagedTensor) -> object:

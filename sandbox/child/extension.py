@@ -12,6 +12,7 @@ from sandbox.child.card import Card
 from sandbox.child.card_runtime import CardRuntime
 from sandbox.child.dlpack import CUDA, UnknownElementTypeError, dtype_of
 from sandbox.child.host import CardLog, HostError, HostRun
+from sandbox.child.lateness import LateWrites
 from sandbox.child.library import load_entry
 from sandbox.child.program import LoadError
 from sandbox.protocol import CandidateConfig
@@ -43,24 +44,23 @@ class ExtensionHost:
     def run(self, arguments: Sequence[Tensor], options: LaunchOptions) -> HostRun:
         """Copy the arguments to new addresses, call the entry, copy the results back."""
         self._runtime.begin(options)
+        late_writes = LateWrites()
         try:
             with self._card.shifted():
-                addresses = [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
+                placed = [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
             tensors = [
-                self._runtime.factory.tensor(address, argument.dtype, argument.shape)
-                for address, argument in zip(addresses, arguments, strict=True)
+                self._runtime.factory.tensor(one.allocation, one.address, one.dtype, one.shape, one.strides)
+                for one in placed
             ]
             results = _results(self._function(*tensors))
-            outputs = tuple(self._read(result) for result in results)
-            after = tuple(
-                self._card.read(address, argument.dtype, argument.shape)
-                for address, argument in zip(addresses, arguments, strict=True)
-            )
+            outputs = tuple(map(self._read, results))
+            late = late_writes.among(outputs, lambda: tuple(map(self._read, results)))
+            after = tuple(map(self._card.read_back, placed))
         except Exception as error:  # noqa: BLE001 -- TVM FFI raises whatever class the host code names
             self._runtime.end()
             return HostRun(error=error)
         self._runtime.end()
-        return HostRun(outputs=outputs, arguments_after=after)
+        return HostRun(outputs=outputs, arguments_after=after, late=late)
 
     def log(self) -> CardLog:
         """Return what the card saw during the last run."""

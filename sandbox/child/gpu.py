@@ -11,11 +11,13 @@ import torch
 import tvm_ffi
 from cuda.bindings import driver
 
+from sandbox.child.lateness import LateWrites
 from sandbox.child.library import load_entry
 from sandbox.child.link import ParentLink
 from sandbox.child.reference import from_torch, to_torch
 from sandbox.launch.expressions import ExpressionError
 from sandbox.launch.spec import SPEC_FILE, InputShape, PlannedBuffer, PlannedLaunch, parse_launch_spec
+from sandbox.layouts import Layout, place
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
 from sandbox.toolchain import cuda_root
 from sandbox.values import Execution, ExitState, Language, Tensor
@@ -67,12 +69,17 @@ class GpuProgram:
         del request
 
         def work() -> Execution:
-            tensors = [to_torch(argument).cuda() for argument in arguments]
-            outputs = self._entry(tensors)
+            tensors = [_placed(argument) for argument in arguments]
+            late_writes = LateWrites()
+            results = self._entry(tensors)
+            # As the caller's own next kernel would read them: in the order of its stream, waiting for no other.
+            outputs = tuple(map(from_torch, results))
             torch.cuda.synchronize()
+            late = late_writes.among(outputs, lambda: tuple(map(from_torch, results)))
             return Execution(
-                state=ExitState.OK,
-                outputs=tuple(map(from_torch, outputs)),
+                state=ExitState.UNFINISHED if late else ExitState.OK,
+                message=late,
+                outputs=outputs,
                 arguments_after=tuple(map(from_torch, tensors)),
             )
 
@@ -103,6 +110,17 @@ class GpuProgram:
         end.record()
         end.synchronize()
         return float(start.elapsed_time(end)) * 1e3
+
+
+def _placed(argument: Tensor) -> torch.Tensor:
+    """Copy an argument to the card in its layout; what lies between its elements is NaN, or -1."""
+    dense = to_torch(argument).cuda()
+    if argument.layout is Layout.DENSE:
+        return dense
+    placement = place(argument.shape, argument.layout)
+    gaps = torch.full((placement.elements * dense.element_size(),), 0xFF, dtype=torch.uint8, device="cuda")
+    view = gaps.view(dense.dtype).as_strided(dense.shape, placement.strides, placement.offset)
+    return view.copy_(dense)
 
 
 def _concluded(work: Callable[[], Execution]) -> Execution:

@@ -15,9 +15,9 @@ import torch
 from triton.compiler import CompilationError
 from triton.runtime.errors import PTXASError
 
-from sandbox.child.card import Card
-from sandbox.child.dlpack import dense_strides
+from sandbox.child.card import Card, Placed
 from sandbox.child.host import CardLog, HostError, HostRun, KernelCompileError
+from sandbox.child.lateness import LateWrites
 from sandbox.child.python_file import import_file
 from sandbox.child.torch_card import CardTensor, TorchCard
 from sandbox.child.torch_cuda import as_tuple, stand_in
@@ -111,11 +111,12 @@ class PythonHost:
             Runs first on the same tensors, unrecorded.
         """
         self._triton.begin(options)
-        addresses: list[int] = []
+        placed: list[Placed] = []
+        late_writes = LateWrites()
         try:
             with self._card.shifted():
-                addresses += [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
-            tensors = [self._tensor(*pair) for pair in zip(addresses, arguments, strict=True)]
+                placed += [self._card.put(tensor, f"argument {i}") for i, tensor in enumerate(arguments)]
+            tensors = list(map(self._tensor, placed))
             with self.blamed():
                 if prepare is not None:
                     prepare(tensors)
@@ -124,17 +125,15 @@ class PythonHost:
                     results = as_tuple(entry(tensors), "the entry")
                 finally:
                     self._ops.active = False
-            outputs = tuple(self._read(result) for result in results)
-            after = tuple(
-                self._card.read(address, argument.dtype, argument.shape)
-                for address, argument in zip(addresses, arguments, strict=True)
-            )
+            outputs = tuple(map(self._read, results))
+            late = late_writes.among(outputs, lambda: tuple(map(self._read, results)))
+            after = tuple(map(self._card.read_back, placed))
         except (HostError, SimgpuError, MemoryError) as error:
             return HostRun(error=error)
         finally:
-            for address in addresses:
-                self._card.memory.free(address)
-        return HostRun(outputs=outputs, arguments_after=after)
+            for one in placed:
+                self._card.memory.free(one.allocation)
+        return HostRun(outputs=outputs, arguments_after=after, late=late)
 
     def log(self) -> CardLog:
         """Return what the card saw during the last run, and what PyTorch and Triton did."""
@@ -143,11 +142,11 @@ class PythonHost:
     def _clock(self) -> float:
         return self._triton.modelled_us
 
-    def _tensor(self, address: int, argument: Tensor) -> CardTensor:
-        dtype: torch.dtype = getattr(torch, argument.dtype.value)
-        if not argument.data:
-            return self.torch_card.place(torch.empty(argument.shape, dtype=dtype), "argument")
-        return self.torch_card.over(address, dtype, argument.shape, dense_strides(argument.shape))
+    def _tensor(self, placed: Placed) -> CardTensor:
+        dtype: torch.dtype = getattr(torch, placed.dtype.value)
+        if 0 in placed.shape:
+            return self.torch_card.place(torch.empty(placed.shape, dtype=dtype), "argument")
+        return self.torch_card.over(placed.address, dtype, placed.shape, placed.strides)
 
     def _read(self, result: torch.Tensor) -> Tensor:
         if not isinstance(result, CardTensor):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.child.card import Card
+from sandbox.child.card import Card, Placed
 from sandbox.child.host import CardLog, HostError, HostRun
 from sandbox.launch.expressions import ExpressionError
 from sandbox.launch.spec import (
@@ -74,10 +74,12 @@ class RawHost:
         self, plan: LaunchPlan, arguments: Sequence[Tensor], options: LaunchOptions, owned: list[int]
     ) -> HostRun:
         addresses: dict[str, int] = {}
+        placed: list[Placed] = []
         with self._card.shifted():
             for name, argument in zip(plan.inputs, arguments, strict=True):
-                addresses[name] = self._card.put(argument, name)
-                owned.append(addresses[name])
+                placed.append(self._card.put(argument, name))
+                addresses[name] = placed[-1].address
+                owned.append(placed[-1].allocation)
             for buffer in (*plan.outputs, *plan.scratch):
                 addresses[buffer.name] = self._buffer(buffer)
                 owned.append(addresses[buffer.name])
@@ -88,11 +90,7 @@ class RawHost:
                 break
         self._log = _log_of(reports)
         outputs = (self._card.read(addresses[one.name], one.dtype, one.shape) for one in plan.outputs)
-        after = (
-            self._card.read(addresses[name], argument.dtype, argument.shape)
-            for name, argument in zip(plan.inputs, arguments, strict=True)
-        )
-        return HostRun(outputs=tuple(outputs), arguments_after=tuple(after))
+        return HostRun(outputs=tuple(outputs), arguments_after=tuple(map(self._card.read_back, placed)))
 
     def _buffer(self, buffer: PlannedBuffer) -> int:
         nbytes = buffer.dtype.itemsize

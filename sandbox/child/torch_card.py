@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_map
 
 from sandbox.child.torch_ops import SCALAR_ELEMENTS, OpClass, OpLog, classify
 from sandbox.evidence import HostOpKind
+from sandbox.layouts import extent
 from simgpu import DeviceMemory
 from simgpu.specs import DeviceSpec
 
@@ -142,7 +143,7 @@ class TorchCard(TorchDispatchMode):  # type: ignore[misc] # torch is untyped her
         if source.numel() == 0:
             return CardTensor(source, self)
         shape, strides = tuple(source.shape), tuple(source.stride())
-        address = self._memory.allocate(_extent(shape, strides) * source.element_size(), label)
+        address = self._memory.allocate(extent(shape, strides) * source.element_size(), label)
         array = self._bytes(address, source.dtype, shape, strides)
         # The array lives as long as the storage that is made of it.
         weakref.finalize(array, self._memory.free, address)
@@ -203,7 +204,7 @@ class TorchCard(TorchDispatchMode):  # type: ignore[misc] # torch is untyped her
     def _bytes(
         self, address: int, dtype: torch.dtype, shape: Sequence[int], strides: Sequence[int]
     ) -> np.ndarray[Any, Any]:
-        nbytes = _extent(shape, strides) * dtype.itemsize
+        nbytes = extent(shape, strides) * dtype.itemsize
         return np.frombuffer(self._memory.view(address, nbytes), dtype=np.uint8)
 
 
@@ -254,11 +255,6 @@ def _card_tensors(values: Any) -> Iterator[CardTensor]:  # noqa: ANN401 - argume
 
 def _unwrapped(value: Any) -> Any:  # noqa: ANN401 - one argument of any operator
     return value.inner if isinstance(value, CardTensor) else value
-
-
-def _extent(shape: Sequence[int], strides: Sequence[int]) -> int:
-    """Elements from the first to the last, both included."""
-    return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True)) if 0 not in shape else 0
 
 
 def _strided(

@@ -11,7 +11,7 @@ from tasks.errors import UserError
 from tasks.loading import library, library_task
 from tasks.values import Axis, DType, InputSpec, Purpose
 from verifier.fake import InMemoryLaboratory
-from verifier.shapes import ShapeKind, generated_workloads
+from verifier.shapes import ShapeKind, empty_workload, generated_workloads
 from verifier.values import Status
 
 AXES = (Axis(name="rows", default=8), Axis(name="cols", default=128))
@@ -77,6 +77,14 @@ def test_empty_sizes_only_where_the_axis_allows_them(make_task):
     assert [one.axes["rows"] for one in made if one.name.startswith(ShapeKind.EMPTY)] == [0]
 
 
+def test_an_empty_workload_stands_apart_where_no_axis_may_be_0(make_task):
+    required = (Axis(name="rows", default=8, low=0), AXES[1])
+    several = (Axis(name="rows", default=8, low=2), Axis(name="cols", default=8, low=3))
+    assert 0 in empty_workload(with_axes(make_task()), 5).axes.values()
+    assert empty_workload(with_axes(make_task(), required), 5) is None
+    assert empty_workload(with_axes(make_task(), several), 5) is None
+
+
 def double(arrays):
     return (arrays["x"] * 2,)
 
@@ -107,4 +115,5 @@ def test_a_size_that_the_reference_refuses_is_left_out_with_its_reason(make_task
 def test_an_honest_kernel_passes_at_generated_sizes(make_task, judge, seed):
     verdict = judge(with_axes(make_task()), InMemoryLaboratory(double, lambda call: (call.arguments[0] * 2,)), seed)
     assert verdict.passed
-    assert len({check.workload for check in verdict.checks if check.workload}) == 6
+    generated = {check.workload.split(":")[0] for check in verdict.checks if ":" in (check.workload or "")}
+    assert generated == {"edges", "primes", "long", "empty"}

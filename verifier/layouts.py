@@ -1,0 +1,91 @@
+"""Arguments that lie otherwise in memory than an allocator's dense tensor: views, as callers of PyTorch pass them.
+
+A tensor that begins one element behind an aligned address is contiguous, so a candidate must take it, or refuse it by
+an error. Views with gaps or swapped axes are another matter: what a candidate makes of them is recorded in the verdict
+and decides nothing (`docs/decisions/0005-views-are-recorded.md`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from sandbox.layouts import Layout, differs
+from sandbox.values import Execution, ExitState, Language
+from tasks.values import Direction, Role, Task
+from verifier.checks import check, judge, until_failed
+from verifier.draws import Draw
+from verifier.values import Check
+
+REQUIRED: Final = (Layout.OFFSET,)
+"""Contiguous ones."""
+RECORDED: Final = (Layout.TRANSPOSED, Layout.SLICED, Layout.STRIDED)
+"""The others."""
+
+
+class LayoutTrials:
+    """Chooses for each layout the first draw whose arguments it places otherwise.
+
+    Parameters
+    ----------
+    task
+        Which arguments are inputs.
+    language
+        A launch specification tells kernels no strides, so a `raw` candidate is given contiguous arguments only.
+    """
+
+    def __init__(self, task: Task, language: Language) -> None:
+        self._task = task
+        self._layouts = REQUIRED if language is Language.RAW else (*REQUIRED, *RECORDED)
+        self._chosen: dict[Layout, Draw] = {}
+
+    def offer(self, draw: Draw) -> None:
+        """Take a draw that the candidate has answered rightly as a dense one."""
+        for layout in self._layouts:
+            laid_out = None if layout in self._chosen else _laid_out(self._task, draw, layout)
+            if laid_out is not None:
+                self._chosen[layout] = laid_out
+
+    @property
+    def draws(self) -> tuple[Draw, ...]:
+        """The draws to call the candidate with."""
+        return tuple(self._chosen.values())
+
+
+def judge_layout(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+    """Return what a call with laid out arguments says of the candidate; it fails only for a required layout."""
+    name = f"layout[{draw.layout}]"
+    if execution.state is ExitState.LAUNCH_ERROR:
+        return check(draw, name, None, f"refused: {execution.message}")
+    last = until_failed(judge(draw, execution, kernels))[-1]
+    if last.passed:
+        return check(draw, name, None, "right values", execution.outputs)
+    if draw.layout in REQUIRED:
+        return check(draw, name, last.status, f"the same tensors {draw.layout}: {last.detail}", execution.outputs)
+    return check(draw, name, None, f"assumes contiguous inputs, {last.status} on others: {last.detail}")
+
+
+def judge_empty(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+    """Return what a call with an axis of size 0 says of the candidate where the task does not ask for any."""
+    if execution.state is ExitState.LAUNCH_ERROR:
+        detail = f"refused: {execution.message}"
+    else:
+        last = until_failed(judge(draw, execution, kernels))[-1]
+        detail = "right values" if last.passed else f"assumes that nothing is empty: {last.status}: {last.detail}"
+    return check(draw, "sizes[empty]", None, detail)
+
+
+def _laid_out(task: Task, draw: Draw, layout: Layout) -> Draw | None:
+    """Return the draw in a layout, None where nothing would lie otherwise.
+
+    Parameters and buffers are a module's own, so that only an offset is tried on them.
+    """
+    every = layout in REQUIRED or task.direction is Direction.BACKWARD
+    moves = [every or spec.role is Role.INPUT for spec in draw.workload.inputs]
+    moves += [True] * (len(draw.arguments) - len(moves))
+    arguments = tuple(
+        replace(tensor, layout=layout) if moved and differs(tensor.shape, layout) else tensor
+        for tensor, moved in zip(draw.arguments, moves, strict=False)
+    )
+    moved_any = any(tensor.layout is layout for tensor in arguments)
+    return replace(draw, arguments=arguments, layout=layout) if moved_any else None
