@@ -2,7 +2,7 @@
 
 A tensor that begins one element behind an aligned address is contiguous, so a candidate must take it, or refuse it by
 an error. Views with gaps or swapped axes are another matter: what a candidate makes of them is recorded in the verdict
-and decides nothing (`docs/decisions/0005-views-are-recorded.md`).
+and decides nothing (`docs/decisions/0006-views-are-recorded.md`).
 """
 
 from __future__ import annotations

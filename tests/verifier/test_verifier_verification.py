@@ -74,6 +74,7 @@ def test_checks_are_told_as_they_are_known(make_task, judge):
         (ExitState.TIMEOUT, Status.TIMEOUT),
         (ExitState.OUT_OF_MEMORY, Status.OUT_OF_MEMORY),
         (ExitState.CRASHED, Status.CRASHED),
+        (ExitState.UNFINISHED, Status.DATA_RACE),
     ],
 )
 def test_a_call_that_does_not_come_back_decides_the_verdict(state, status, make_task, judge):
