@@ -1,13 +1,14 @@
 # make demo   install into .venv and optimise examples/softmax.py
 # make test   install what the tests need and run every check
 # make test-corpus   the long lists of kernels and programs
+# make image  the Docker image in which the sandbox holds processes; nothing is pulled
 # make serve  the web page on http://127.0.0.1:8000
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-corpus lint serve install install-dev system-packages clean
+.PHONY: demo test test-corpus lint image serve install install-dev system-packages clean
 
 # Where nothing can hold untrusted code, the demo says so and goes on: all that it runs is in this repository.
 demo: install
@@ -19,7 +20,7 @@ demo: install
 test: install-dev system-packages lint
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not corpus"
 
-test-corpus: install-dev
+test-corpus: install-dev system-packages
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m corpus
 
 lint: install-dev
@@ -28,6 +29,10 @@ lint: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --quiet --site-dir build/site
+
+image: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -e ".[docker]"
+	$(BIN)/python -m sandbox.docker
 
 serve: install
 	$(BIN)/kernelwright serve
@@ -42,10 +47,10 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -e ".[postgresql,redis,triton]" --group dev
+	$(BIN)/python -m pip install --quiet -e ".[docker,postgresql,redis,triton]" --group dev
 	@touch $@
 
-# Chromium, PostgreSQL and Redis for the end-to-end tests. Present ones are left alone.
+# Chromium, Docker, PostgreSQL and Redis for the end-to-end tests. Present ones are left alone.
 system-packages:
 	@.ci/system-packages
 
