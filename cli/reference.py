@@ -22,12 +22,13 @@ from cli.schemas import (
     OptimizeReport,
     ReplayReport,
     RunList,
+    TaskCheckReport,
     TaskList,
+    TaskSheet,
     VerifyReport,
 )
 from dataset.export import ExportSummary
 from dataset.values import AttemptRecord
-from tasks.values import Task
 
 INTRODUCTION = """# Command line
 
@@ -49,7 +50,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "build": BuildReport,
     "doctor": DoctorReport,
     "tasks list": TaskList,
-    "tasks show": Task,
+    "tasks show": TaskSheet,
+    "tasks check": TaskCheckReport,
     "runs list": RunList,
     "runs show": OptimizeReport,
     "runs resume": OptimizeReport,

@@ -7,7 +7,9 @@ from sandbox.evidence import Specialisation
 from sandbox.occupancy import KernelOccupancy
 from sandbox.values import Build, Candidate, Diagnostic, Limits
 from tasks.values import Task, Value
+from verifier.cost import WorkloadCost
 from verifier.replay import Difference, Replay
+from verifier.task_check import TaskReport
 from verifier.values import Check, Environment, Evidence, Measurement, Stage, Status, Verdict
 
 
@@ -107,6 +109,25 @@ class TaskList(Value):
     """`kernelwright tasks list --json`."""
 
     tasks: tuple[Task, ...]
+
+
+class TaskSheet(Value):
+    """`kernelwright tasks show --json`: the task, and what its workloads cost at least."""
+
+    task: Task
+    costs: tuple[WorkloadCost, ...]
+    """Of every workload, in the task's order."""
+
+
+class TaskCheckReport(Value):
+    """`kernelwright tasks check --json`."""
+
+    passed: bool
+    """Whether every check of every task held."""
+    tasks: tuple[TaskReport, ...]
+    """By slug."""
+    seconds: float
+    """Wall time."""
 
 
 class RunList(Value):

@@ -10,7 +10,17 @@ from pathlib import Path
 
 from sandbox.evidence import ExtensionRequest, HostOp, Specialisation
 from sandbox.values import Device, Diagnostic, ExitState, KernelResources, Language, Launch
-from tasks.values import Construction, DType, EagerOp, InputSpec, Precision, ProbeResult, ReferenceForm, Value
+from tasks.values import (
+    Construction,
+    EagerOp,
+    InputSpec,
+    Outline,
+    OutputShape,
+    Precision,
+    ProbeResult,
+    ReferenceForm,
+    Value,
+)
 
 
 class CandidateConfig(Value):
@@ -100,10 +110,19 @@ class RunRequest(Value):
     axes: dict[str, int]
     names: tuple[str, ...]
     precision: Precision
+    is_random: bool = False
+    """Run the forward twice with other random numbers, and tell only whether the results differ."""
 
 
 class EagerOpsRequest(Value):
     """List what eager PyTorch launches at these shapes."""
+
+    axes: dict[str, int]
+    inputs: tuple[InputSpec, ...]
+
+
+class OutlineRequest(Value):
+    """List the reference's tensors and results at these sizes, without computing where possible."""
 
     axes: dict[str, int]
     inputs: tuple[InputSpec, ...]
@@ -129,13 +148,7 @@ class ReferenceRequest(Value):
     run: RunRequest | None = None
     eager_ops: EagerOpsRequest | None = None
     construction: ConstructionRequest | None = None
-
-
-class OutputShape(Value):
-    """Type and sizes of one forward result."""
-
-    dtype: DType
-    shape: tuple[int, ...]
+    outline: OutlineRequest | None = None
 
 
 class ReferenceReply(Value):
@@ -150,4 +163,6 @@ class ReferenceReply(Value):
     probed: ProbeResult | None = None
     ops: tuple[EagerOp, ...] = ()
     construction: Construction | None = None
+    outline: Outline | None = None
+    is_random: bool = False
     seconds: float = 0.0

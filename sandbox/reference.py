@@ -13,12 +13,19 @@ from pydantic import ValidationError
 from sandbox.channel import Message
 from sandbox.isolation import Mounts, choose_isolation
 from sandbox.process import HeldChild, ProcessFailedError
-from sandbox.protocol import ConstructionRequest, EagerOpsRequest, ReferenceReply, ReferenceRequest, RunRequest
+from sandbox.protocol import (
+    ConstructionRequest,
+    EagerOpsRequest,
+    OutlineRequest,
+    ReferenceReply,
+    ReferenceRequest,
+    RunRequest,
+)
 from sandbox.scratch import scratch_folder
 from sandbox.settings import SandboxSettings
 from sandbox.values import ExitState, Limits, ReferenceResult, Tensor
 from tasks.errors import InfraError, UserError
-from tasks.values import Construction, Direction, EagerOp, Precision, ProbeResult, Role, Task, Workload
+from tasks.values import Construction, Direction, EagerOp, Outline, Precision, ProbeResult, Role, Task, Workload
 
 
 @contextmanager
@@ -113,6 +120,32 @@ class ReferenceSession:
         inputs = [spec.name for spec in workload.inputs if spec.role is Role.INPUT]
         state = [spec.name for spec in workload.inputs if spec.role is not Role.INPUT]
         return reply.construction.model_copy(update={"inputs": tuple(inputs), "state": tuple(state)})
+
+    def outline(self, workload: Workload) -> Outline:
+        """List the tensors that the reference itself states at a workload's sizes, and its results' types and sizes.
+
+        Raises
+        ------
+        UserError
+            As for `run`.
+        """
+        wanted = OutlineRequest(axes=workload.axes, inputs=workload.inputs)
+        reply, _ = self._child.ask(self._request().model_copy(update={"outline": wanted}), ())
+        if reply.outline is None:
+            raise UserError("the reference took over its own process: it answered what it was not asked")
+        return reply.outline
+
+    def is_random(self, workload: Workload, tensors: Mapping[str, Tensor]) -> bool:
+        """Tell whether two native forwards on the same tensors differ when PyTorch's generator starts elsewhere.
+
+        Raises
+        ------
+        UserError
+            As for `run`.
+        """
+        run = RunRequest(axes=workload.axes, names=tuple(tensors), precision=Precision.NATIVE, is_random=True)
+        reply, _ = self._child.ask(self._request().model_copy(update={"run": run}), tuple(tensors.values()))
+        return reply.is_random
 
     def _request(self) -> ReferenceRequest:
         task = self._task

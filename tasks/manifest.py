@@ -22,6 +22,7 @@ from tasks.values import (
     Provenance,
     Purpose,
     ReferenceForm,
+    Size,
     Task,
     TensorEntry,
     Tolerance,
@@ -102,6 +103,8 @@ class Manifest(Value):
     """Override of the calibrated tolerance."""
     properties: tuple[OutputProperty, ...] = ()
     """What outputs must satisfy instead of being compared with the oracle, where several answers are right."""
+    flops: Size | None = None
+    """Floating-point operations over the axes, where counting eager PyTorch's operators does not tell (sparse ops)."""
     family: Family = Family.OTHER
     """Place in the catalogue: `pointwise`, `reduction`, `norm`, `softmax`, `matmul`, `convolution`, `attention`,
     `experts`, `kan`, `sparse`, `clustering`, `quantization`, `graph`, `embedding`, `optimizer`, `random` or `other`."""
@@ -181,6 +184,7 @@ class _Reading:
             properties=manifest.properties,
             constraints=manifest.constraints,
             hyperparameters=self._hyperparameters(),
+            flops=manifest.flops,
             family=manifest.family,
             formula=manifest.formula,
             why=manifest.why,

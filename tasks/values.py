@@ -24,7 +24,9 @@ __all__ = [
     "Family",
     "HyperParameter",
     "InputSpec",
+    "Outline",
     "OutputProperty",
+    "OutputShape",
     "Precision",
     "ProbeResult",
     "ProbedSizes",
@@ -233,6 +235,8 @@ class Task(Value):
     """Relations between axes that legal sizes fulfil, for instance `heads % kv_heads == 0`."""
     hyperparameters: tuple[HyperParameter, ...] = ()
     """Constants of the source that are part of the op."""
+    flops: Size | None = None
+    """Floating-point operations over the axes; counted from eager PyTorch's operators where left out."""
     family: Family = Family.OTHER
     """What kind of op it is."""
     formula: str = ""
@@ -281,6 +285,24 @@ class Precision(StrEnum):
     """As the task states it."""
     LOWER = "lower"
     """The next lower precision (float32 -> bfloat16, ...), the result cast back."""
+
+
+class OutputShape(Value):
+    """Type and sizes of one forward result."""
+
+    dtype: DType
+    """Element type."""
+    shape: tuple[int, ...]
+    """Sizes; () is a scalar tensor."""
+
+
+class Outline(Value):
+    """What a reference reads and returns at one set of sizes."""
+
+    tensors: tuple[InputSpec, ...]
+    """Every input, parameter and buffer that the source states, with no more of a domain than the type tells."""
+    outputs: tuple[OutputShape, ...]
+    """Results of the forward."""
 
 
 class CallItem(Value):

@@ -15,8 +15,10 @@ from sandbox.values import Candidate, Device, DeviceKind, Execution, ExitState, 
 from simgpu.cost import COST_MODEL_VERSION, floor_us, roofline_us
 from simgpu.specs import DeviceSpec, device_spec
 from tasks.errors import CandidateError, UserError
-from tasks.values import DType, EagerOp, Purpose, Task, Workload
+from tasks.expressions import evaluate
+from tasks.values import EagerOp, Purpose, Task, Workload
 from verifier.baseline import eager_us, result_bytes
+from verifier.cost import arithmetic_type
 from verifier.draws import draw_arguments
 from verifier.inputs import Distribution
 from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
@@ -88,7 +90,7 @@ def _timing(
     reference = runners.reference
     arguments = draw_arguments(reference, task, workload, Distribution.NORMAL, seed)
     ops = reference.eager_ops(workload)
-    dtype = _arithmetic_type(workload)
+    dtype = arithmetic_type(workload)
     construction = reference.construction(workload) if runners.constructs else None
     execution = runners.candidate.bench([arguments], repeats=1, construction=construction)
     median = _modelled_us(execution, workload)
@@ -101,7 +103,7 @@ def _timing(
         )
     baseline = eager_us(spec, ops, dtype)
     moved = _read_bytes(arguments, ops) + written
-    flops = sum(op.flops for op in ops)
+    flops = sum(op.flops for op in ops) if task.flops is None else evaluate(task.flops, workload.axes)
     return WorkloadTiming(
         workload=workload.name,
         samples_us=execution.samples_us,
@@ -128,12 +130,6 @@ def _modelled_us(execution: Execution, workload: Workload) -> float:
 def _read_bytes(arguments: tuple[Tensor, ...], ops: tuple[EagerOp, ...]) -> int:
     """Bytes that must be read: the arguments, or less where the operators look only at a part (a gather)."""
     return min(sum(len(tensor.data) for tensor in arguments), sum(op.bytes_read for op in ops))
-
-
-def _arithmetic_type(workload: Workload) -> DType:
-    """Return the type of the first floating tensor, else of the first tensor."""
-    kinds = [spec.dtype for spec in workload.inputs]
-    return next((kind for kind in kinds if kind.is_floating), kinds[0] if kinds else DType.FLOAT32)
 
 
 def _weighted_geometric_mean(timings: tuple[WorkloadTiming, ...], workloads: tuple[Workload, ...]) -> float:

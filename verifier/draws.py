@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,41 @@ class Draw:
         return all(bool(np.isfinite(to_float64(tensor)).all()) for tensor in self.native)
 
 
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values for every tensor of the reference."""
+
+    tensors: dict[str, Tensor]
+    """Inputs, parameters and buffers by name."""
+    gradients: tuple[Tensor, ...]
+    """Backward tasks: a gradient for every floating result of the forward."""
+
+
+def draw_values(
+    reference: ReferenceRunner, task: Task, workload: Workload, distribution: Distribution, seed: int
+) -> Values:
+    """Draw values for a workload; the reference only tells what gradients it needs.
+
+    Raises
+    ------
+    UserError
+        The reference fails on these sizes.
+    """
+
+    def drawn(spec: InputSpec) -> Tensor:
+        return draw_tensor(spec, distribution, seed, workload.name)
+
+    tensors = {spec.name: drawn(spec) for spec in workload.inputs}
+    if task.direction is Direction.FORWARD:
+        return Values(tensors, ())
+    forward = reference.run(workload, tensors, Precision.NATIVE)
+    specs = [
+        InputSpec(name=f"gradient of output {number}", shape=shape, dtype=dtype)
+        for number, (dtype, shape) in enumerate(forward.output_gradients)
+    ]
+    return Values(tensors, tuple(map(drawn, specs)))
+
+
 def prepare(
     reference: ReferenceRunner, task: Task, workload: Workload, distribution: Distribution, seed: int
 ) -> Draw | Unsuitable:
@@ -67,12 +102,8 @@ def prepare(
     UserError
         The reference fails on these values.
     """
-
-    def drawn(spec: InputSpec) -> Tensor:
-        return draw_tensor(spec, distribution, seed, workload.name)
-
-    tensors = {spec.name: drawn(spec) for spec in workload.inputs}
-    gradients = _output_gradients(reference, task, workload, tensors, drawn)
+    values = draw_values(reference, task, workload, distribution, seed)
+    tensors, gradients = values.tensors, values.gradients
     native = reference.run(workload, tensors, Precision.NATIVE, gradients)
     oracle = reference.run(workload, tensors, Precision.ORACLE, gradients)
     rng = stream(seed, "neighbours", workload.name, distribution)
@@ -116,16 +147,11 @@ def draw_arguments(
     reference: ReferenceRunner, task: Task, workload: Workload, distribution: Distribution, seed: int
 ) -> tuple[Tensor, ...]:
     """Draw what a candidate receives, without an oracle: for timing."""
-
-    def drawn(spec: InputSpec) -> Tensor:
-        return draw_tensor(spec, distribution, seed, workload.name)
-
-    tensors = {spec.name: drawn(spec) for spec in workload.inputs}
+    values = draw_values(reference, task, workload, distribution, seed)
     if task.direction is Direction.FORWARD:
-        return tuple(tensors.values())
-    gradients = _output_gradients(reference, task, workload, tensors, drawn)
-    native = reference.run(workload, tensors, Precision.NATIVE, gradients)
-    return _arguments(task, workload, tensors, gradients, native)
+        return tuple(values.tensors.values())
+    native = reference.run(workload, values.tensors, Precision.NATIVE, values.gradients)
+    return _arguments(task, workload, values.tensors, values.gradients, native)
 
 
 def _arguments(
@@ -138,24 +164,6 @@ def _arguments(
     if task.direction is Direction.BACKWARD:
         return (*gradients, *native.saved)
     return tuple(tensors[spec.name] for spec in workload.inputs)
-
-
-def _output_gradients(
-    reference: ReferenceRunner,
-    task: Task,
-    workload: Workload,
-    tensors: Mapping[str, Tensor],
-    drawn: Callable[[InputSpec], Tensor],
-) -> tuple[Tensor, ...]:
-    """Return a gradient for every forward result of a backward task; none for a forward task."""
-    if task.direction is Direction.FORWARD:
-        return ()
-    forward = reference.run(workload, tensors, Precision.NATIVE)
-    specs = [
-        InputSpec(name=f"gradient of output {number}", shape=shape, dtype=dtype)
-        for number, (dtype, shape) in enumerate(forward.output_gradients)
-    ]
-    return tuple(map(drawn, specs))
 
 
 def _moved(tensor: Tensor, rng: np.random.Generator, domain: Domain) -> Tensor:

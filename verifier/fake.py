@@ -27,8 +27,21 @@ from sandbox.values import (
     ReferenceResult,
     Tensor,
 )
-from tasks.values import CallItem, Construction, Direction, DType, EagerOp, Precision, Role, Task, Workload
-from verifier.laboratory import CandidateRunner, ReferenceRunner
+from tasks.values import (
+    CallItem,
+    Construction,
+    Direction,
+    Domain,
+    DType,
+    EagerOp,
+    Outline,
+    OutputShape,
+    Precision,
+    Role,
+    Task,
+    Workload,
+)
+from verifier.laboratory import CandidateRunner
 from verifier.pairs import FORWARD
 from verifier.tensors import Array, from_array, to_array, to_float64
 
@@ -136,13 +149,13 @@ class InMemoryLaboratory:
         half = self._forward_kernel if build.entry == FORWARD else None
         yield _FakeCandidate(half or self._kernel, self._launches, self._microseconds)
 
-    def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[ReferenceRunner]:  # noqa: ARG002
+    def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[_FakeReference]:  # noqa: ARG002
         """Open the reference."""
         return _opened(_FakeReference(task, self._forward, self._backward, self._eager_ops))
 
 
 @contextmanager
-def _opened(runner: ReferenceRunner) -> Iterator[ReferenceRunner]:
+def _opened(runner: _FakeReference) -> Iterator[_FakeReference]:
     yield runner
 
 
@@ -178,6 +191,21 @@ class _FakeReference:
 
     def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:  # noqa: ARG002 - one list serves every size
         return self._eager_ops
+
+    def outline(self, workload: Workload) -> Outline:
+        zeros = {spec.name: np.zeros(spec.shape, _numpy_type(spec.dtype)) for spec in workload.inputs}
+        with np.errstate(all="ignore"):
+            outputs = self._forward(zeros)
+        return Outline(
+            tensors=tuple(spec.model_copy(update={"domain": Domain()}) for spec in workload.inputs),
+            outputs=tuple(OutputShape(dtype=_dtype(array), shape=np.shape(array)) for array in outputs),
+        )
+
+    def is_random(self, workload: Workload, tensors: Mapping[str, Tensor]) -> bool:  # noqa: ARG002 - sizes are theirs
+        arrays = {name: to_array(tensor) for name, tensor in tensors.items()}
+        with np.errstate(all="ignore"):
+            first, second = self._forward(arrays), self._forward(arrays)
+        return not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True))
 
     def construction(self, workload: Workload) -> Construction:
         inputs = tuple(spec.name for spec in workload.inputs if spec.role is Role.INPUT)
@@ -274,6 +302,10 @@ def _result(array: Array, precision: Precision) -> Tensor:
 def _coarse(array: Array) -> Tensor:
     """Round to bfloat16, kept in the array's own type."""
     return from_array(to_array(from_array(array, DType.BFLOAT16)), _dtype(array))
+
+
+def _numpy_type(dtype: DType) -> str:
+    return DType.FLOAT32 if dtype is DType.BFLOAT16 else dtype.value
 
 
 def _dtype(array: Array) -> DType:

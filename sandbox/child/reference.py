@@ -15,11 +15,11 @@ from collections.abc import Sequence
 import torch
 
 from sandbox.channel import GREETING, Message, receive, send
-from sandbox.protocol import EagerOpsRequest, OutputShape, ReferenceReply, ReferenceRequest, RunRequest
+from sandbox.protocol import ReferenceReply, ReferenceRequest, RunRequest
 from sandbox.values import Tensor
 from tasks.errors import UserError
 from tasks.reference import Reference, probe
-from tasks.values import DType, EagerOp, InputSpec
+from tasks.values import DType, OutputShape
 
 _KEPT_REFERENCES = 16
 """One per set of sizes; a task has about ten."""
@@ -62,22 +62,36 @@ class ReferenceServer:
     def _carry_out(
         self, request: ReferenceRequest, tensors: Sequence[Tensor]
     ) -> tuple[ReferenceReply, tuple[Tensor, ...]]:
-        if request.probe:
-            return ReferenceReply(nonce=request.nonce, probed=probe(request.source)), ()
-        if request.eager_ops is not None:
-            ops = self._eager_ops(request, request.eager_ops)
-            return ReferenceReply(nonce=request.nonce, ops=ops), ()
-        if request.construction is not None:
-            construction = self._reference(request, request.construction.axes).construction()
-            return ReferenceReply(nonce=request.nonce, construction=construction), ()
+        described = self._described(request)
+        if described is not None:
+            return described, ()
         if request.run is None:
             raise ValueError("a request asks for nothing")
-        if request.backward:
+        if request.backward and not request.run.is_random:
             return self._backward(request, request.run, tensors)
         reference = self._reference(request, request.run.axes)
         given = dict(zip(request.run.names, map(to_torch, tensors), strict=True))
+        if request.run.is_random:
+            return ReferenceReply(nonce=request.nonce, is_random=reference.is_random(given)), ()
         outputs = tuple(map(from_torch, reference.forward(given, request.run.precision)))
         return ReferenceReply(nonce=request.nonce, outputs=len(outputs)), outputs
+
+    def _described(self, request: ReferenceRequest) -> ReferenceReply | None:
+        """Answer a request that takes and gives no tensors; None for one that does."""
+        if request.probe:
+            return ReferenceReply(nonce=request.nonce, probed=probe(request.source))
+        if request.eager_ops is not None:
+            gradients = request.gradients if request.backward else ()
+            reference = self._reference(request, request.eager_ops.axes)
+            ops = reference.eager_ops_at(request.eager_ops.inputs, gradients)
+            return ReferenceReply(nonce=request.nonce, ops=ops)
+        if request.outline is not None:
+            outline = self._reference(request, request.outline.axes).outline(request.outline.inputs)
+            return ReferenceReply(nonce=request.nonce, outline=outline)
+        if request.construction is not None:
+            construction = self._reference(request, request.construction.axes).construction()
+            return ReferenceReply(nonce=request.nonce, construction=construction)
+        return None
 
     def _backward(
         self, request: ReferenceRequest, run: RunRequest, tensors: Sequence[Tensor]
@@ -99,15 +113,6 @@ class ReferenceServer:
         reply = ReferenceReply(nonce=request.nonce, outputs=len(gradients), output_shapes=shapes)
         return reply, (*gradients, *saved)
 
-    def _eager_ops(self, request: ReferenceRequest, wanted: EagerOpsRequest) -> tuple[EagerOp, ...]:
-        reference = self._reference(request, wanted.axes)
-        gradients = request.gradients if request.backward else ()
-        try:
-            return reference.eager_ops(_tensors(wanted.inputs, "meta"), gradients)
-        except UserError:
-            # The op depends on values; zeros are legal for every tensor, indices included.
-            return reference.eager_ops(_tensors(wanted.inputs, "cpu"), gradients)
-
     def _reference(self, request: ReferenceRequest, axes: dict[str, int]) -> Reference:
         if request.form is None:
             raise ValueError("a request about a reference names its form")
@@ -118,10 +123,6 @@ class ReferenceServer:
                 self._references.popitem(last=False)
         self._references.move_to_end(key)
         return self._references[key]
-
-
-def _tensors(specs: Sequence[InputSpec], device: str) -> dict[str, torch.Tensor]:
-    return {spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype.value), device=device) for spec in specs}
 
 
 def main() -> None:

@@ -24,6 +24,8 @@ from tasks.values import (
     DType,
     EagerOp,
     InputSpec,
+    Outline,
+    OutputShape,
     Precision,
     ReferenceForm,
     Role,
@@ -164,6 +166,26 @@ class Reference:
                 raise
             return self._record(dict(tensors), gradients, shapes_only=False)
 
+    def outline(self, stated: Sequence[InputSpec]) -> Outline:
+        """Return the source's own tensors, and the results' types and sizes on tensors of the stated ones.
+
+        Nothing is computed unless the op depends on values; then it runs on zeros, which are legal for every tensor,
+        indices included.
+        """
+        try:
+            found = self.output_shapes(_zeros(stated, "meta"))
+        except UserError:
+            found = self.output_shapes(_zeros(stated, "cpu"))
+        outputs = tuple(OutputShape(dtype=dtype, shape=shape) for dtype, shape in found)
+        return Outline(tensors=self.specs(), outputs=outputs)
+
+    def eager_ops_at(self, stated: Sequence[InputSpec], gradients: Sequence[str] = ()) -> tuple[EagerOp, ...]:
+        """List the operators as `eager_ops` does, on tensors of the stated types and sizes; as `outline` on zeros."""
+        try:
+            return self.eager_ops(_zeros(stated, "meta"), gradients)
+        except UserError:
+            return self.eager_ops(_zeros(stated, "cpu"), gradients)
+
     def construction(self) -> Construction:
         """Return how the source's model is constructed and called.
 
@@ -262,6 +284,10 @@ def _differentiate(
         if gradient is None:
             raise UserError(f"the results do not depend on '{name}', so it has no gradient")
     return tuple(gradient.detach() for gradient in found)
+
+
+def _zeros(specs: Sequence[InputSpec], device: str) -> dict[str, torch.Tensor]:
+    return {s.name: torch.zeros(s.shape, dtype=getattr(torch, s.dtype.value), device=device) for s in specs}
 
 
 def _without_memory(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
