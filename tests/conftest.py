@@ -26,6 +26,8 @@ CORPORA = (
     "simgpu/host/test_simgpu_host_corpus.py",
     "simgpu/host/test_simgpu_host_native_build.py",
     "simgpu/triton/",
+    "tasks/test_tasks_library_references.py",
+    "verifier/test_verifier_kernels.py",
     "verifier/test_verifier_races.py",
     "verifier/test_verifier_replay_golden.py",
     "verifier/test_verifier_sixteen.py",

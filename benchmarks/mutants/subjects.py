@@ -16,7 +16,7 @@ from tasks.loading import library_task
 from tasks.values import Direction, Value
 
 KERNELS = Path(__file__).with_name("kernels")
-LIBRARY = Path(__file__).parents[2] / "tests" / "verifier" / "broken"
+LIBRARY = Path(__file__).parents[2] / "examples" / "kernels"
 TWINS = Path(__file__).parents[2] / "tests" / "exploits" / "kernels"
 SOURCES = ("raw", "library", "twins", "offline")
 """Where subjects come from: what stands before the slash in their names."""
@@ -67,7 +67,7 @@ def _raw(entry: _Entry, variant: dict[str, int]) -> Subject:
 
 
 def library_subjects() -> Iterator[Subject]:
-    """Yield the right kernels that the verifier's own tests use, in the PyTorch extension style."""
+    """Yield right kernels of `examples/kernels`, in the PyTorch extension style."""
     for slug in (*SLUGS, *SIXTEEN_BIT):
         yield _cuda(f"library/{slug}", slug, (LIBRARY / f"{slug}.cu").read_text(encoding="utf-8"))
 

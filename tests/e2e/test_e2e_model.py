@@ -7,9 +7,11 @@ import pytest
 
 from tests.agent.openai_server import ScriptedEndpoint, failure, reply
 
-KERNELS = Path(__file__).parents[1] / "verifier" / "broken"
-GOOD = f"Here it is.\n\n```cuda\n{(KERNELS / 'relu.cu').read_text()}```\n"
-WRONG = f"Here it is.\n\n```cuda\n{(KERNELS / 'relu_broken.cu').read_text()}```\n"
+ROOT = Path(__file__).parents[2]
+RIGHT_KERNEL = (ROOT / "examples" / "kernels" / "relu.cu").read_text()
+WRONG_KERNEL = (ROOT / "tests" / "verifier" / "broken" / "relu_broken.cu").read_text()
+GOOD = f"Here it is.\n\n```cuda\n{RIGHT_KERNEL}```\n"
+WRONG = f"Here it is.\n\n```cuda\n{WRONG_KERNEL}```\n"
 PROSE = "I would rather not write code today."
 
 

@@ -1,4 +1,7 @@
-"""Through the real sandbox and simulator: for each library task a right kernel passes and its broken copy does not."""
+"""Through the real sandbox and simulator: a right kernel passes, and a copy with one planted fault does not.
+
+The right kernels are those of `examples/kernels`; `test_verifier_kernels.py` verifies all of them.
+"""
 
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from verifier.bench import bench
 from verifier.values import Status, Verdict
 from verifier.verify import verify
 
+RIGHT = Path(__file__).parents[2] / "examples" / "kernels"
 BROKEN = Path(__file__).with_name("broken")
 
 FAULTS = {
@@ -40,9 +44,9 @@ def _verdict(slug: str, path: Path) -> Verdict:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slug", FAULTS)
+@pytest.mark.parametrize("slug", ["layernorm", "matmul", "softmax_backward"])
 def test_a_right_kernel_passes(slug):
-    verdict = _verdict(slug, BROKEN / f"{slug}.cu")
+    verdict = _verdict(slug, RIGHT / f"{slug}.cu")
     assert verdict.status is Status.PASSED, verdict.checks[-1]
 
 
@@ -56,7 +60,7 @@ def test_its_broken_copy_fails_with_the_faults_own_status(slug):
 @pytest.mark.slow
 @pytest.mark.parametrize("slug", ["softmax", "matmul", "cross_entropy"])
 def test_a_right_kernel_has_a_modelled_time_above_the_floor(slug):
-    measurement = bench(library_task(slug), _candidate(BROKEN / f"{slug}.cu"), parse_device("sim:h100"), seed=20)
+    measurement = bench(library_task(slug), _candidate(RIGHT / f"{slug}.cu"), parse_device("sim:h100"), seed=20)
     for timing in measurement.timings:
         assert timing.floor_us < timing.median_us
         assert 0.02 < timing.speedup < 50

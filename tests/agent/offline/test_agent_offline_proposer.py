@@ -7,10 +7,15 @@ from agent.offline.schedules import RowSchedule
 from agent.values import Parent, Proposal, ProposalRequest
 from dataset.values import Operator, TraceKind
 from sandbox.values import Candidate, Language, SourceFile
-from tasks.loading import library, library_task
+from tasks.loading import library_task
 from verifier.values import Status, Verdict
 
 SOFTMAX = library_task("softmax")
+TRANSLATED = (
+    *("cross_entropy", "gelu_tanh", "layernorm", "linear_bias_gelu", "log_softmax", "matmul", "relu"),
+    *("residual_layernorm", "rmsnorm", "row_sum", "softmax", "softmax_backward"),
+)
+"""Library tasks of every kind that the proposer translates."""
 
 
 @pytest.fixture
@@ -47,8 +52,9 @@ def differences(first, second):
     return {name for name in first.choices if getattr(first, name) != getattr(second, name)}
 
 
-@pytest.mark.parametrize("task", library(), ids=lambda task: task.slug)
-def test_every_library_task_gets_distinct_kernels(proposer, task):
+@pytest.mark.parametrize("slug", TRANSLATED)
+def test_a_library_task_gets_distinct_kernels(proposer, slug):
+    task = library_task(slug)
     proposals = [proposer.propose(request(ordinal=k, task=task)) for k in range(4)]
     assert all(proposal.problem == "" for proposal in proposals)
     assert len({proposal.candidate.content_hash for proposal in proposals}) == 4

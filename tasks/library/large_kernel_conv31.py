@@ -1,0 +1,24 @@
+import torch
+from torch import nn
+
+samples = 2
+channels = 128
+height = 56
+width = 56
+
+
+class Model(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 31, padding=15, groups=channels, bias=False)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+def get_inputs():
+    return [torch.randn(samples, channels, height, width)]
+
+
+def get_init_inputs():
+    return [channels]
