@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-length = 1024
+length = 256
 channels = 2560
 
 

@@ -11,7 +11,7 @@ import torch
 from tasks.loading import library, library_task
 from tasks.reference import Reference
 from tasks.reference.domains import draw
-from tasks.values import Precision, Purpose, Task, Visibility, Workload
+from tasks.values import Family, Precision, Purpose, Task, Visibility, Workload
 
 TASKS = pytest.mark.parametrize("task", library(), ids=lambda task: task.slug)
 _SMALL = 1 << 17
@@ -55,8 +55,9 @@ def test_bench_workloads_name_their_source_and_include_the_sizes_of_the_referenc
     assert all(spec.nbytes // spec.dtype.itemsize <= _LARGE for w in bench for spec in w.inputs)
 
 
-def test_every_task_says_where_it_comes_from():
-    assert all(task.provenance.origin for task in library())
+def test_every_family_has_a_task_and_every_task_says_what_it_is_and_where_it_comes_from():
+    assert {task.family for task in library()} == set(Family) - {Family.OTHER}
+    assert all(task.formula and task.why and task.provenance.origin for task in library())
     assert len({task.title for task in library()}) == len(library())
 
 
