@@ -2,7 +2,7 @@
 
 The record is of whoever changed last what a verdict says. One command makes it anew:
 
-    kernelwright verify softmax tests/verifier/broken/softmax.cu --seed 20 --device sim:h100 --json \
+    kernelwright verify softmax examples/kernels/softmax.cu --seed 20 --device sim:h100 --json \
         > tests/verifier/golden/softmax.json
 """
 

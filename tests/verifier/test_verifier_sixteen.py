@@ -1,4 +1,4 @@
-"""Tasks in float16 and bfloat16: a kernel that sums in float32 passes, one that sums in its inputs' type does not."""
+"""Tasks in float16 and bfloat16: a kernel that sums in its inputs' type fails; `examples/kernels` has the right ones."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ KERNELS = Path(__file__).with_name("broken")
 def verdict_of():
     with SandboxLaboratory() as laboratory:
 
-        def verdict(slug, kernel):
-            file = SourceFile(name="kernel.cu", text=(KERNELS / f"{kernel}.cu").read_text(encoding="utf-8"))
+        def verdict(slug):
+            file = SourceFile(name="kernel.cu", text=(KERNELS / f"{slug}_broken.cu").read_text(encoding="utf-8"))
             candidate = Candidate(language=Language.CUDA, files=(file,))
             return verify(library_task(slug), candidate, parse_device("sim:h100"), seed=21, laboratory=laboratory)
 
@@ -28,11 +28,5 @@ def verdict_of():
 
 
 @pytest.mark.parametrize("slug", SIXTEEN_BIT)
-def test_a_kernel_that_sums_in_float32_passes(slug, verdict_of):
-    verdict = verdict_of(slug, slug)
-    assert verdict.passed, verdict.checks[-1]
-
-
-@pytest.mark.parametrize("slug", SIXTEEN_BIT)
 def test_a_kernel_that_sums_in_16_bits_does_not(slug, verdict_of):
-    assert verdict_of(slug, f"{slug}_broken").status is Status.WRONG_VALUES
+    assert verdict_of(slug).status is Status.WRONG_VALUES
