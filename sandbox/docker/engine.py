@@ -23,7 +23,8 @@ _SCHEME = "unix://"
 _SECONDS = 60
 _OLDEST = "1.41"
 """Version of the daemon's interface that has everything that is asked for: Docker 20.10."""
-_FOUND_NOTHING = 404
+_GONE = {404, 409}
+"""There is no such container any more, or somebody else is removing it."""
 _LAST_LINES = 20
 
 _INSTALL = "install Docker and start its daemon, for instance: apt-get install docker.io && systemctl start docker"
@@ -59,7 +60,7 @@ class Engine:
         self._client = self._connected()
 
     @property
-    def socket(self) -> Path:
+    def place(self) -> Path:
         """The daemon's socket."""
         return socket_path(self.host)
 
@@ -99,7 +100,7 @@ class Engine:
 
     def remove(self, identity: str) -> None:
         """End a container and remove it; returns once it is gone."""
-        with self._asked("a container cannot be removed", missing_is_fine=True):
+        with self._asked("a container cannot be removed", may_be_gone=True):
             self._client.remove_container(identity, v=True, force=True)
 
     def runs(self, identity: str) -> bool:
@@ -133,12 +134,12 @@ class Engine:
         return state
 
     def _connected(self) -> APIClient:
-        with self._asked(f"no Docker daemon answers at {self.socket}"):
+        with self._asked(f"no Docker daemon answers at {self.place}"):
             first = _client(self.host, _OLDEST)
             return _client(self.host, first.version(api_version=False)["ApiVersion"])
 
     @contextmanager
-    def _asked(self, trouble: str, *, remedy: str = "", missing_is_fine: bool = False) -> Iterator[None]:
+    def _asked(self, trouble: str, *, remedy: str = "", may_be_gone: bool = False) -> Iterator[None]:
         """Turn what goes wrong between us and the daemon into one sentence, with what helps."""
         self._expect_answer()
         try:
@@ -149,7 +150,7 @@ class Engine:
         try:
             yield
         except APIError as error:
-            if missing_is_fine and error.status_code == _FOUND_NOTHING:
+            if may_be_gone and error.status_code in _GONE:
                 return
             said = error.explanation or str(error)
             if "bind source path does not exist" in said:
@@ -162,12 +163,12 @@ class Engine:
         """Expect somebody to listen; the client library wraps the system's own words three times over."""
         try:
             with socket.socket(socket.AF_UNIX) as end:
-                end.connect(str(self.socket))
+                end.connect(str(self.place))
         except FileNotFoundError as error:
-            raise SandboxUnavailableError(f"there is no Docker daemon: {self.socket} is not there", _INSTALL) from error
+            raise SandboxUnavailableError(f"there is no Docker daemon: {self.place} is not there", _INSTALL) from error
         except OSError as error:
             remedy = _GROUP if isinstance(error, PermissionError) else _INSTALL
-            said = f"no Docker daemon answers at {self.socket}: {error.strerror or error}"
+            said = f"no Docker daemon answers at {self.place}: {error.strerror or error}"
             raise SandboxUnavailableError(said, remedy) from error
 
 

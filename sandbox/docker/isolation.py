@@ -39,15 +39,20 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
 _NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
 _IN_USR = ("bin", "sbin", "lib", "lib32", "lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
+_PROC = ("acpi", "asound", "interrupts", "latency_stats", "scsi", "timer_stats")
 _SYS = ("block", "bus", "class", "dev", "devices", "firmware", "hypervisor", "kernel", "module", "power")
 _MASKED = (
-    *(f"/proc/{name}" for name in (*SECRETS_OF_PROC, "acpi", "asound", "interrupts", "latency_stats", "scsi")),
-    *("/proc/timer_stats", "/proc/sched_debug"),
+    *(
+        f"/proc/{name}"
+        for name in (*SECRETS_OF_PROC, "acpi", "asound", "interrupts", "latency_stats", "scsi", "timer_stats")
+    ),
     *(f"/sys/{name}" for name in _SYS),  # all but the control groups
     *("/etc/hosts", "/etc/hostname", "/etc/resolv.conf"),  # what Docker lays over the image's own
 )
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _LOG_BYTES = "16k"
+_STARTED_FIELD = 19
+"""Of /proc/PID/stat after the name: when the process started, in ticks since the boot."""
 
 
 class DockerIsolation:
@@ -157,20 +162,31 @@ def maker(process: int) -> str:
         started = Path("/proc", str(process), "stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return f"{boot}:{process}:{started.rpartition(')')[2].split()[19]}"
+    return f"{_boot()}:{_numbering()}:{process}:{started.rpartition(')')[2].split()[_STARTED_FIELD]}"
 
 
 def sweep(engine: Engine) -> tuple[str, ...]:
-    """Remove the containers whose maker is gone; returns their identities."""
+    """Remove the containers whose maker is gone; returns their identities.
+
+    Those whose maker has its number from another namespace of processes are left to those who see it.
+    """
     removed = []
     for container in engine.containers(MAKER):
         name = container.labels[MAKER]
-        process = name.split(":")[1]
-        if name != maker(int(process)):
+        boot, numbering, process, _ = name.split(":")
+        if boot != _boot() or (numbering == _numbering() and name != maker(int(process))):
             engine.remove(container.identity)
             removed.append(container.identity)
     return tuple(removed)
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _numbering() -> str:
+    """Name the namespace that this process's numbers of processes are of."""
+    return str(Path("/proc/self/ns/pid").stat().st_ino)
 
 
 def _bounds(limits: Limits, user: int) -> list[str]:

@@ -304,8 +304,9 @@ enum class Ending : std::uint32_t { kItself, kMemory, kStopped };
         if (waits[0].revents != 0) std::_Exit(0);  // nobody is there any more: with this process goes the namespace
         signalfd_siginfo signal;
         while (read(signals, &signal, sizeof signal) > 0)
-            // The daemon stops; from in here it would come from a process with a number.
-            if (signal.ssi_signo == SIGTERM && signal.ssi_pid == 0) conclude(end, SIGTERM, Ending::kStopped);
+            // The daemon stops. From in here it would come from a process with a number, or say that it was queued.
+            if (signal.ssi_signo == SIGTERM && signal.ssi_code == SI_USER && signal.ssi_pid == 0)
+                conclude(end, SIGTERM, Ending::kStopped);
         int status;
         for (pid_t gone; (gone = waitpid(-1, &status, WNOHANG)) > 0;)
             if (gone == command) conclude(end, status, Ending::kItself);
