@@ -126,6 +126,8 @@ def test_calls_of_another_architecture_kill(machine, stage):
         ("personality", (0xFFFFFFFF,), True),
         ("personality", (0,), True),
         ("personality", (0x0400000,), False),
+        ("prlimit64", (0, 7), True),
+        ("prlimit64", (1, 7), False),
     ],
 )
 def test_arguments_decide(machine, call, arguments, passes):

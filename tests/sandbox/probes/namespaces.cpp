@@ -88,6 +88,12 @@ static bool opens_release_agent() {
     return opens_any(paths, O_WRONLY);
 }
 
+static bool opens_memory_bound() {
+    const char* const paths[] = {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory.max",
+                                 "/sys/fs/cgroup/pids/cgroup.procs", "/sys/fs/cgroup/cgroup.subtree_control", nullptr};
+    return opens_any(paths, O_WRONLY);
+}
+
 static bool reads(const char* path) {
     char byte;
     const int file = open(path, O_RDONLY);
@@ -112,6 +118,7 @@ std::vector<Probe> namespace_probes() {
         {"change-root", changes_root},
         {"pivot-root", pivots_root},
         {"set-release-agent", opens_release_agent},
+        {"set-bound-of-control-group", opens_memory_bound},
         {"set-core-pattern", [] { return writes("/proc/sys/kernel/core_pattern"); }},
         {"set-host-name-by-file", [] { return writes("/proc/sys/kernel/hostname"); }},
         {"set-process-limit-of-machine", [] { return writes("/proc/sys/kernel/pid_max"); }},

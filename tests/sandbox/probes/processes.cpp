@@ -74,6 +74,11 @@ static bool reads_limit() {
     return prlimit(victim(), RLIMIT_CORE, nullptr, &old) == 0;
 }
 
+static bool changes_limit_of_first() {
+    rlimit limit;
+    return prlimit(1, RLIMIT_NOFILE, nullptr, &limit) == 0 && prlimit(1, RLIMIT_NOFILE, &limit, nullptr) == 0;
+}
+
 static bool sets_realtime() {
     const sched_param priority = {1};
     return sched_setscheduler(0, SCHED_FIFO, &priority) == 0;
@@ -94,6 +99,7 @@ std::vector<Probe> process_probes() {
         {"set-priority-of-the-host", [] { return setpriority(PRIO_PROCESS, victim(), 0) == 0; }},
         {"set-out-of-memory-score-of-the-host", [] { return opens(given("victim"), "oom_score_adj", O_WRONLY); }},
         {"read-limit-of-the-host", reads_limit},
+        {"change-limit-of-first-process", changes_limit_of_first},
         {"take-descriptor-of-the-host", takes_descriptor},
         {"compare-with-the-host", compares},
         {"raise-own-priority", [] { return setpriority(PRIO_PROCESS, 0, -5) == 0; }},
