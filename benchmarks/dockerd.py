@@ -14,6 +14,8 @@ from pathlib import Path
 
 _SECONDS = 30.0
 _STEP_SECONDS = 0.05
+# Its mounts stay out of everybody else's sight, and what the machine mounts meanwhile reaches it.
+_OWN_MOUNTS = ("unshare", "--mount", "--propagation", "slave", "--")
 # Without these a daemon changes the machine's firewall, routes and interfaces.
 _NO_NETWORK = ("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none")
 
@@ -28,8 +30,9 @@ class Daemon:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        places = (f"--data-root={self.folder / 'data'}", f"--exec-root={self.folder / 'run'}")
-        command = ["dockerd", *places, f"--pidfile={self.folder / 'pid'}", f"--host={self.host}", *_NO_NETWORK]
+        folders = (f"--data-root={self.folder / 'data'}", f"--exec-root={self.folder / 'run'}")
+        places = (*folders, f"--pidfile={self.folder / 'pid'}", f"--host={self.host}")
+        command = [*_OWN_MOUNTS, "dockerd", *places, *_NO_NETWORK]
         with (self.folder / "log").open("ab") as log:
             # In its own session: an interrupt at the terminal reaches it through us, in order.
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -33,7 +33,8 @@ from sandbox.settings import SandboxSettings
 from sandbox.users import FREE_USERS
 from sandbox.values import Limits
 
-MARK = "602.0625"
+MARK = f"602.{os.getpid():07}"
+"""Seconds that marked commands sleep; no other soak on this machine sleeps so long."""
 LIMITS = Limits(
     wall_seconds=10,
     cpu_seconds=1,
@@ -158,7 +159,7 @@ def _run(script: str) -> str:
 
 def _killed_run() -> str:
     """Do the same in a process that is killed while what it holds runs."""
-    command = [sys.executable, "-m", "benchmarks.soak", "--held"]
+    command = [sys.executable, "-m", "benchmarks.soak", "--held", MARK]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as maker:
         if maker.stdout is None or maker.stdout.readline().strip() != "held":
             raise RuntimeError("the process to be killed did not come as far as holding one")
@@ -166,8 +167,8 @@ def _killed_run() -> str:
     return "its parent was killed"
 
 
-def _hold_until_killed() -> None:
-    script = f"trap '' TERM INT HUP; (setsid sleep {MARK} &); echo held > held; while :; do sleep 1; done"
+def _hold_until_killed(mark: str) -> None:
+    script = f"trap '' TERM INT HUP; (setsid sleep {mark} &); echo held > held; while :; do sleep 1; done"
     with scratch_folder() as folder:
         mounts = Mounts(writable=(folder,), folder=folder)
         command = ["/bin/sh", "-c", script]
@@ -204,10 +205,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--killed-every", type=int, default=100)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--held", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--held", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.held:
-        _hold_until_killed()
+        _hold_until_killed(given.held)
     with tempfile.TemporaryDirectory(prefix="kernelwright-soak-") as folder:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         report = _report(given.runs, given.killed_every)
@@ -215,18 +216,24 @@ def main() -> int:
     return 1 if report["left"] else 0
 
 
-def _report(runs: int, killed_every: int) -> dict[str, object]:
-    isolation = _isolation().name
-    _soak(WARM_UP, killed_every)
-    sweep(settled_seconds=0)
-    before, start = HostState.now(), time.monotonic()
-    endings = _soak(runs, killed_every)
-    seconds = time.monotonic() - start
+def _sweep(isolation: str) -> int:
+    """Remove what killed processes left, as the next use of the sandbox would; returns how much there was."""
     swept = len(sweep(settled_seconds=0))
     if groups := ControlGroups.here():
         swept += len(groups.sweep())
     if isolation == "docker":
         swept += len(sweep_containers(_engine()))
+    return swept
+
+
+def _report(runs: int, killed_every: int) -> dict[str, object]:
+    isolation = _isolation().name
+    _soak(WARM_UP, killed_every)
+    _sweep(isolation)
+    before, start = HostState.now(), time.monotonic()
+    endings = _soak(runs, killed_every)
+    seconds = time.monotonic() - start
+    swept = _sweep(isolation)
     time.sleep(1.0)  # whoever adopts the killed reaps them
     after = HostState.now()
     return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +24,10 @@ _SCHEME = "unix://"
 _SECONDS = 60
 _OLDEST = "1.41"
 """Version of the daemon's interface that has everything that is asked for: Docker 20.10."""
-_GONE = {404, 409}
-"""There is no such container any more, or somebody else is removing it."""
+_FOUND_NOTHING = 404
+_NOT_REMOVED = {_FOUND_NOTHING, 409, 500}
+"""Answers to a removal that is not to be given up: it is gone, it is being removed, its end did not come in time."""
+_STEP_SECONDS = 0.1
 _LAST_LINES = 20
 
 _INSTALL = "install Docker and start its daemon, for instance: apt-get install docker.io && systemctl start docker"
@@ -99,9 +102,18 @@ class Engine:
             self._client.start(identity)
 
     def remove(self, identity: str) -> None:
-        """End a container and remove it; returns once it is gone."""
-        with self._asked("a container cannot be removed", may_be_gone=True):
-            self._client.remove_container(identity, v=True, force=True)
+        """End a container and remove it; returns once it is gone.
+
+        Raises
+        ------
+        SandboxUnavailableError
+            The daemon does not do it within a minute.
+        """
+        end = time.monotonic() + _SECONDS
+        while not self._removed(identity):
+            if time.monotonic() > end:
+                raise SandboxUnavailableError(f"a container cannot be removed: the daemon has tried for {_SECONDS} s")
+            time.sleep(_STEP_SECONDS)
 
     def runs(self, identity: str) -> bool:
         """Whether a container runs."""
@@ -128,6 +140,19 @@ class Engine:
             info = self._client.info()
         return {name: bool(info.get(name)) for name in ("MemoryLimit", "PidsLimit", "CpuCfsQuota")}
 
+    def _removed(self, identity: str) -> bool:
+        """Ask for a container's removal; returns whether it is gone."""
+        from docker.errors import APIError  # noqa: PLC0415 -- an optional package, slow to load
+
+        with self._asked("a container cannot be removed"):
+            try:
+                self._client.remove_container(identity, v=True, force=True)
+            except APIError as error:
+                if error.status_code not in _NOT_REMOVED:
+                    raise
+                return bool(error.status_code == _FOUND_NOTHING)
+        return True
+
     def _state(self, identity: str) -> Mapping[str, Any]:
         with self._asked("a container cannot be looked at"):
             state: Mapping[str, Any] = self._client.inspect_container(identity)["State"]
@@ -139,7 +164,7 @@ class Engine:
             return _client(self.host, first.version(api_version=False)["ApiVersion"])
 
     @contextmanager
-    def _asked(self, trouble: str, *, remedy: str = "", may_be_gone: bool = False) -> Iterator[None]:
+    def _asked(self, trouble: str, *, remedy: str = "") -> Iterator[None]:
         """Turn what goes wrong between us and the daemon into one sentence, with what helps."""
         self._expect_answer()
         try:
@@ -150,8 +175,6 @@ class Engine:
         try:
             yield
         except APIError as error:
-            if may_be_gone and error.status_code in _GONE:
-                return
             said = error.explanation or str(error)
             if "bind source path does not exist" in said:
                 remedy = _ELSEWHERE

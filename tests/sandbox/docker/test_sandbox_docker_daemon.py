@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,14 @@ def test_a_killed_maker_takes_everything_in_its_container_along(dockerd, docker,
     until(lambda: not running())
     (left,) = engine.containers(MAKER)
     assert sweep(engine) == (left.identity,)
+
+
+def test_what_several_remove_at_once_is_gone_for_all_of_them(dockerd):
+    engine = Engine(dockerd.host)
+    made = engine.create(IMAGE, ["/none"], labels={MAKER: maker(os.getpid())})
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(engine.remove, [made] * 4)) == [None] * 4
+    assert engine.containers(MAKER) == ()
 
 
 def test_a_sweep_leaves_what_it_cannot_judge(dockerd):
