@@ -18,10 +18,10 @@ demo: install
 	KERNELWRIGHT_ISOLATION=process $(BIN)/kernelwright optimize examples/softmax.py; fi
 
 test: install-dev system-packages lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not corpus"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not corpus" --durations=25
 
 test-corpus: install-dev system-packages
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m corpus
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m corpus --durations=40
 
 lint: install-dev
 	$(BIN)/ruff check .
