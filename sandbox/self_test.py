@@ -82,7 +82,15 @@ def _roomy(limits: dict[str, int]) -> bool:
     )
 
 
-def holes(canary: str, limits: dict[str, int]) -> list[str]:
+def _arrives(mark: str) -> bool:
+    try:
+        Path(mark).write_text("here", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def holes(canary: str, limits: dict[str, int], mark: str) -> list[str]:
     """Return one sentence per hole."""
     status = _status()
     interfaces = [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
@@ -102,9 +110,10 @@ def holes(canary: str, limits: dict[str, int]) -> list[str]:
         "limits are not in force": _unbounded(limits),
         "the temporary folders are not bounded": _roomy(limits),
         "the private temporary folder cannot be written": not _writable(tempfile.gettempdir()),
+        "the folder of a run cannot be written": not _arrives(mark),
     }
     return [sentence for sentence, found in checks.items() if found]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(holes(sys.argv[1], json.loads(sys.argv[2]))))
+    sys.stdout.write(json.dumps(holes(sys.argv[1], json.loads(sys.argv[2]), sys.argv[3])))

@@ -181,3 +181,22 @@ def test_where_namespaces_are_refused_nothing_runs():
     assert "nothing holds untrusted processes on this machine, so none was started" in said
     assert "bwrap: " in said
     assert "To remedy it: " in said
+
+
+class Elsewhere(ProcessIsolation):
+    """Shows other folders than those that were asked for, as a daemon does that maps users or files."""
+
+    def __init__(self, isolation, mounts):
+        self._isolation = isolation
+        self._mounts = mounts
+
+    def launch(self, command, limits, mounts, home=None):
+        del mounts
+        return self._isolation.launch(command, limits, self._mounts, home)
+
+
+def test_an_isolation_in_which_no_build_could_write_is_found_out():
+    if bubblewrap_problem():
+        pytest.skip(f"bubblewrap: {bubblewrap_problem()}")
+    isolation = Elsewhere(choose_isolation(), Mounts())
+    assert self_test(isolation) == "the folder of a run cannot be written"
