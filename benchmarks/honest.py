@@ -1,4 +1,4 @@
-"""Verifies right kernels and counts those that a verdict accuses: raw ones, the library's, the offline proposer's.
+"""Verifies right kernels and counts those that a verdict accuses: raw ones, the examples, the offline proposer's.
 
 `python benchmarks/honest.py --output build/honest.jsonl [--schedules 10] [--jobs 2] [--only NAME] [--most N]`
 
@@ -25,7 +25,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file li
 
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.mutants.subjects import SOURCES, Subject, subjects_of
+from benchmarks.mutants.subjects import Subject, subjects_of
 from sandbox.devices import parse_device
 from sandbox.values import Limits
 from tasks.errors import InfraError, UserError
@@ -66,7 +66,7 @@ def main() -> int:
     """Verify the kernels that the output does not hold yet, then print the table over all of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("build/honest.jsonl"), help="file of results, appended to")
-    parser.add_argument("--sources", default=",".join(SOURCES), help="where the kernels come from")
+    parser.add_argument("--sources", default="raw,examples,twins,offline", help="where the kernels come from")
     parser.add_argument("--schedules", type=int, default=10, help="kernels of the offline proposer for each task")
     parser.add_argument("--only", default="", help="kernels whose name holds this")
     parser.add_argument("--jobs", type=int, default=2, help="verdicts at a time")
@@ -76,7 +76,7 @@ def main() -> int:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     every = subjects_of(options.sources.split(","), options.schedules)
     subjects = [one for one in every if options.only in one.name]
-    known = _known(options.output, subjects)
+    known = known_records(options.output, subjects)
     left = [one for one in subjects if one.name not in known]
     for record in _judged(list(islice(left, options.most)), options.jobs, options.seed):
         known[record.kernel] = record
@@ -86,7 +86,7 @@ def main() -> int:
     return 1 if any(record.status is not Status.PASSED for record in known.values()) else 0
 
 
-def _known(path: Path, subjects: Sequence[Subject]) -> dict[str, Record]:
+def known_records(path: Path, subjects: Sequence[Subject]) -> dict[str, Record]:
     """Return the last result of each kernel as it is now."""
     hashes = {one.name: one.candidate.content_hash for one in subjects}
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

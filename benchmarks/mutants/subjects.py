@@ -18,8 +18,8 @@ from tasks.values import Direction, Value
 KERNELS = Path(__file__).with_name("kernels")
 LIBRARY = Path(__file__).parents[2] / "examples" / "kernels"
 TWINS = Path(__file__).parents[2] / "tests" / "exploits" / "kernels"
-SOURCES = ("raw", "library", "twins", "offline")
-"""Where subjects come from: what stands before the slash in their names."""
+SOURCES = ("raw", "library", "examples", "twins", "offline")
+"""Where subjects come from: what stands before the slash in their names. `library` is a part of `examples`."""
 SLUGS = (
     *("relu", "gelu_tanh", "softmax", "log_softmax", "layernorm", "rmsnorm", "matmul", "linear_bias_gelu"),
     *("row_sum", "cross_entropy", "residual_layernorm", "softmax_backward"),
@@ -72,6 +72,21 @@ def library_subjects() -> Iterator[Subject]:
         yield _cuda(f"library/{slug}", slug, (LIBRARY / f"{slug}.cu").read_text(encoding="utf-8"))
 
 
+def example_subjects() -> Iterator[Subject]:
+    """Yield every kernel of `examples/kernels`, in each of its languages; a kernel is called after its task."""
+    for path in sorted(LIBRARY.glob("*.cu")):
+        yield _cuda(f"examples/{path.stem}", path.stem, path.read_text(encoding="utf-8"))
+    for path in sorted(LIBRARY.glob("triton/*.py")):
+        yield _example(f"examples/triton/{path.stem}", path.stem, Language.TRITON, [path])
+    for folder in sorted(LIBRARY.glob("raw/*/")):
+        yield _example(f"examples/raw/{folder.name}", folder.name, Language.RAW, sorted(folder.iterdir()))
+
+
+def _example(name: str, slug: str, language: Language, paths: Iterable[Path]) -> Subject:
+    files = tuple(SourceFile(name=path.name, text=path.read_text(encoding="utf-8")) for path in paths)
+    return Subject(name, slug, Candidate(language=language, files=files, entry=_entry(slug)))
+
+
 def twin_subjects() -> Iterator[Subject]:
     """Yield the honest kernels that look like cheats; the first line of each names its task."""
     for path in sorted(TWINS.glob("honest_*.cu")):
@@ -107,6 +122,8 @@ def subjects_of(sources: Iterable[str], schedules: int) -> list[Subject]:
                 found += raw_subjects()
             case "library":
                 found += library_subjects()
+            case "examples":
+                found += example_subjects()
             case "twins":
                 found += twin_subjects()
             case "offline":

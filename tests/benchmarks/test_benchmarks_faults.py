@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.mutants.faults import FaultClass, device_faults, launch_faults
 from benchmarks.mutants.report import Outcome, Record, report
-from benchmarks.mutants.subjects import library_subjects, raw_subjects
+from benchmarks.mutants.subjects import example_subjects, library_subjects, raw_subjects, twin_subjects
 from sandbox.values import Language
 
 SOURCE = """
@@ -63,7 +63,7 @@ def test_launches_lose_their_last_block():
 
 
 def test_there_are_more_than_forty_right_kernels_with_names_of_their_own():
-    names = [subject.name for subject in (*raw_subjects(), *library_subjects())]
+    names = [subject.name for subject in (*raw_subjects(), *library_subjects(), *example_subjects(), *twin_subjects())]
     assert len(names) == len(set(names)) > 40
 
 

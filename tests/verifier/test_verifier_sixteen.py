@@ -1,4 +1,7 @@
-"""Tasks in float16 and bfloat16: a kernel that sums in its inputs' type fails; `examples/kernels` has the right ones."""
+"""Tasks in float16 and bfloat16: a kernel that rounds on its way to what its inputs are does not pass.
+
+The kernels of `examples/kernels` that compute in float32 do; `test_verifier_kernels.py` verifies them.
+"""
 
 from pathlib import Path
 
@@ -28,5 +31,5 @@ def verdict_of():
 
 
 @pytest.mark.parametrize("slug", SIXTEEN_BIT)
-def test_a_kernel_that_sums_in_16_bits_does_not(slug, verdict_of):
+def test_a_kernel_that_rounds_to_16_bits_on_its_way_fails(slug, verdict_of):
     assert verdict_of(slug).status is Status.WRONG_VALUES
