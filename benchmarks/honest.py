@@ -2,9 +2,9 @@
 
 `python benchmarks/honest.py --output build/honest.jsonl [--schedules 10] [--jobs 2] [--only NAME] [--most N]`
 
-Every kernel is judged as `kernelwright verify` does it, on secret values of a seed of its own. The run appends one line
-per kernel and goes on where it stopped; a kernel whose source has changed is judged again. Ends with code 1 when one of
-them is not passed.
+Every kernel is judged as `kernelwright verify` does it, on secret values; those of one task on the same ones, so that
+its reference runs once for all of them. The run appends one line per kernel and goes on where it stopped; a kernel
+whose source has changed is judged again. Ends with code 1 when one of them is not passed.
 """
 
 # ruff: noqa: E402 - the path must be right before the first import of ours
@@ -17,7 +17,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -25,12 +26,13 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file li
 
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.mutants.bench import KeptReference
 from benchmarks.mutants.subjects import Subject, subjects_of
 from sandbox.devices import parse_device
-from sandbox.values import Limits
+from sandbox.values import Limits, ReferenceResult
 from tasks.errors import InfraError, UserError
 from tasks.loading import library_task
-from tasks.values import Value
+from tasks.values import Task, Value
 from verifier.environment import present_environment
 from verifier.sandboxed import SandboxLaboratory
 from verifier.seeds import derive
@@ -60,6 +62,27 @@ class Record(Value):
     detail: str
     seconds: float
     """Wall seconds, build included."""
+
+
+class Remembering:
+    """The sandbox's laboratory for the kernels of one task, whose reference's answers it keeps.
+
+    Parameters
+    ----------
+    inner
+        Builds and runs.
+    """
+
+    def __init__(self, inner: SandboxLaboratory) -> None:
+        self._inner = inner
+        self._known: dict[str, ReferenceResult] = {}
+        self.prepare, self.build, self.candidate = inner.prepare, inner.build, inner.candidate
+
+    @contextmanager
+    def reference(self, task: Task, limits: Limits | None) -> Iterator[KeptReference]:
+        """Give the task's reference."""
+        with self._inner.reference(task, limits) as real:
+            yield KeptReference(real, self._known)
 
 
 def main() -> int:
@@ -97,7 +120,12 @@ def known_records(path: Path, subjects: Sequence[Subject]) -> dict[str, Record]:
 def _judged(subjects: Sequence[Subject], jobs: int, seed: int) -> Iterator[Record]:
     columns = (TextColumn("verified"), MofNCompleteColumn(), TimeElapsedColumn())
     with SandboxLaboratory() as laboratory, ThreadPoolExecutor(jobs) as pool, Progress(*columns) as progress:
-        records = pool.map(partial(_record, laboratory, seed), subjects)
+
+        @lru_cache(maxsize=2 * jobs)
+        def of_task(_slug: str) -> Remembering:
+            return Remembering(laboratory)
+
+        records = pool.map(lambda subject: _record(of_task(subject.task), seed, subject), subjects)
         for record in progress.track(records, total=len(subjects)):
             if isinstance(record, str):
                 progress.print(record)
@@ -107,10 +135,10 @@ def _judged(subjects: Sequence[Subject], jobs: int, seed: int) -> Iterator[Recor
             yield record
 
 
-def _record(laboratory: SandboxLaboratory, seed: int, subject: Subject) -> Record | str:
+def _record(laboratory: Remembering, seed: int, subject: Subject) -> Record | str:
     """Judge one kernel; a sentence where no verdict came about, so that a later run tries it again."""
     start = time.perf_counter()
-    own = derive(seed, subject.name)
+    own = derive(seed, subject.task)
     task, device = library_task(subject.task), parse_device(DEVICE)
     try:
         verdict = verify(task, subject.candidate, device, seed=own, limits=LIMITS, laboratory=laboratory)
