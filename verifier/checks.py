@@ -10,7 +10,7 @@ import numpy as np
 
 from sandbox.evidence import HostOpKind
 from sandbox.values import Execution, ExitState, Launch, Tensor
-from tasks.values import Visibility
+from tasks.values import Role, Task, Visibility
 from verifier.draws import Draw
 from verifier.tensors import same_bits, to_float64
 from verifier.tolerance import compare
@@ -78,6 +78,14 @@ def check(draw: Draw, name: str, failure: Status | None, detail: str, outputs: S
         public=draw.workload.visibility is Visibility.PUBLIC,
         outputs=tuple(hashlib.sha256(tensor.data).hexdigest() for tensor in outputs),
     )
+
+
+def gradients_asked_for(task: Task) -> Check:
+    """Say which gradients a backward task asks for, and which of its inputs and parameters it leaves out."""
+    differentiable = [one for one in task.workloads[0].inputs if one.dtype.is_floating and one.role is not Role.BUFFER]
+    left = [one.name for one in differentiable if one.name not in task.gradients]
+    rest = f"the task leaves out {', '.join(left)}" if left else "every input and parameter"
+    return Check(name="gradients", passed=True, detail=f"of {', '.join(task.gradients)}: {rest}")
 
 
 def ended(draw: Draw, execution: Execution) -> Check:

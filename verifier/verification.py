@@ -175,6 +175,8 @@ class Verification:
         with self._laboratory.candidate(build, self._device, self._limits) as candidate:
             self._isolation = candidate.isolation
             bench = _Bench(ClockedReference(reference, self._clock), candidate, self._kernels_of(build))
+            if self._task.direction is Direction.BACKWARD:
+                self._record(checks.gradients_asked_for(self._task))
             for workload, distributions in plan(self._task):
                 self._judge_workload(bench, workload, distributions)
             for workload, distributions in zip(generated_workloads(self._task, self._seed), cycle(ROTATION)):

@@ -35,6 +35,29 @@ def task(make_task):
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("x", "weight", "bias"), "of x, weight, bias: every input and parameter"),
+        (("x", "bias"), "of x, bias: the task leaves out weight"),
+    ],
+)
+def test_a_verdict_says_which_gradients_the_task_leaves_out(task, judge, asked, said):
+    chosen = [("x", "weight", "bias").index(name) for name in asked]
+
+    def some(found):
+        return tuple(found[number] for number in chosen)
+
+    laboratory = InMemoryLaboratory(
+        forward,
+        lambda call: some(gradients(*call.arguments)),
+        backward=lambda arrays, upstream: some(backward(arrays, upstream)),
+    )
+    verdict = judge(task.model_copy(update={"gradients": asked}), laboratory)
+    assert verdict.passed
+    assert [check.detail for check in verdict.checks if check.name == "gradients"] == [said]
+
+
 def test_right_gradients_of_input_and_parameters_pass(task, judge):
     laboratory = InMemoryLaboratory(forward, lambda call: gradients(*call.arguments), backward=backward)
     verdict = judge(task, laboratory)
