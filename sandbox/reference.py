@@ -47,6 +47,18 @@ def open_reference(
         yield ReferenceSession(task, child)
 
 
+@contextmanager
+def open_references(
+    tasks: Sequence[Task], limits: Limits | None = None, settings: SandboxSettings | None = None
+) -> Iterator[tuple[ReferenceSession, ...]]:
+    """Give a session for each of several tasks, all in one process, since starting PyTorch costs more than most runs.
+
+    What one source does to its process, the next one meets there: only for sources of one author.
+    """
+    with _open_child(limits, settings) as child:
+        yield tuple(ReferenceSession(task, child) for task in tasks)
+
+
 class ReferenceSession:
     """Runs of one task's reference. Made by `open_reference`."""
 
