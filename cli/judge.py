@@ -18,7 +18,7 @@ from tasks.errors import UserError
 from tasks.values import Task
 from verifier.values import Check, Verdict
 
-TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, or a library slug.")]
+TaskArgument = Annotated[str, typer.Argument(help="A Python file with the op, its manifest, or a library slug.")]
 CandidateArgument = Annotated[
     str, typer.Argument(help="A .cu or .py file, a folder with one .cu and launch.toml, or RUN:NUMBER.")
 ]
@@ -26,6 +26,22 @@ LanguageOption = Annotated[
     Language | None, typer.Option(help="What the candidate is written in; told from the file if left out.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="sim:h100, sim:a100, ..., cuda:0, or auto.")]
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shape",
+        metavar="NAME=SIZES",
+        help="An input of an op in a package: x=8,1024,4096, or ids=8,128:int64; once for each tensor.",
+    ),
+]
+InitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--init",
+        metavar="[NAME=]VALUE",
+        help="An argument of its constructor; a single one that is missing is guessed from the sizes.",
+    ),
+]
 HeadersOption = Annotated[
     HeaderChoice | None, typer.Option(help="Whose headers a .cu is compiled against; the setting if left out.")
 ]

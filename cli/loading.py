@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from dataset.archive import Archive
 from dataset.values import AttemptRecord
 from sandbox.values import Candidate, Language, SourceFile
 from tasks.errors import UserError
+from tasks.importers.module import is_module_name, read_module_task, wanted
 from tasks.loading import load_task
 from tasks.values import Direction, Task
 
@@ -20,10 +22,22 @@ _TRITON = re.compile(r"^\s*@(?:triton\.)?jit\b", re.MULTILINE)
 _ATTEMPT = re.compile(r"(?P<run>[A-Za-z0-9_-]+):(?P<number>\d+)")
 
 
-def read_task(name: str) -> Task:
-    """Return the task of a file or a library slug; a user's file is probed in the sandbox."""
+def read_task(name: str, shapes: Sequence[str] = (), init: Sequence[str] = ()) -> Task:
+    """Return the task of a file, a library slug, or an op in a package; what is a user's is probed in the sandbox.
+
+    Parameters
+    ----------
+    name
+        As typed.
+    shapes, init
+        `--shape` and `--init` as typed: inputs and constructor's arguments of an op in a package.
+    """
     from sandbox.reference import SandboxProber
 
+    if is_module_name(name):
+        return read_module_task(name, wanted(shapes, init), SandboxProber())
+    if shapes or init:
+        raise UserError(f"--shape and --init are for an op in a package, as mypkg.layers:RMSNorm, not for '{name}'")
     return load_task(name, SandboxProber())
 
 

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import secrets
+import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from cli.judge import HeadersOption
+from cli.judge import HeadersOption, InitOption, ShapeOption
 from cli.loading import read_task
 from cli.output import emit_json, progress, results
-from cli.report import attempt_table, print_measurement, print_source
+from cli.report import attempt_table, print_measurement, print_source, task_summary
 from cli.schemas import OptimizeReport
 from dataset.archive import Archive
 from dataset.values import RunConfig, RunEvent, RunRecord
 from sandbox.settings import HeaderChoice, SandboxSettings
 from sandbox.values import Language
 from tasks.errors import InfraError, UserError
+from tasks.values import Task
 
 
 def optimize(
     task: Annotated[
-        str | None, typer.Argument(help="A Python file with the op, or a library slug. Left out with --resume.")
+        str | None,
+        typer.Argument(
+            help="A Python file with the op, a library slug, or an op in a package, as mypkg.layers:RMSNorm with"
+            " --shape. Left out with --resume."
+        ),
     ] = None,
     *,
+    shape: ShapeOption = None,
+    init: InitOption = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Take the task of an op in a package as it was inferred.")
+    ] = False,
     model: Annotated[
         str | None, typer.Option(help="A model of the configured endpoint, or `offline`, which needs none.")
     ] = None,
@@ -65,7 +77,7 @@ def optimize(
         proposer_name = open_proposer(model).name
         check_language(proposer_name, language)
         config = RunConfig(
-            task=read_task(task),
+            task=_inferred(task, shape or (), init or (), yes=yes),
             device=parse_device(device).name,
             model=proposer_name,
             language=language,
@@ -80,6 +92,28 @@ def optimize(
         )
         run = archive.create_run(config)
     return _search_and_report(archive, run, typed=task, headers=headers, as_json=as_json)
+
+
+def _inferred(typed: str, shapes: Sequence[str], init: Sequence[str], *, yes: bool) -> Task:
+    """Read the task; one that was inferred from little is shown and must be confirmed.
+
+    Raises
+    ------
+    UserError
+        It was refused, or nobody can be asked.
+    """
+    task = read_task(typed, shapes, init)
+    if not shapes:
+        return task
+    progress.print(task_summary(task))
+    if yes:
+        return task
+    remedy = "`kernelwright tasks import` with --save writes it to a file that you can edit and name instead"
+    if not sys.stdin.isatty():
+        raise UserError(f"say --yes if this task is what you mean; {remedy}")
+    if not typer.confirm("Optimise this task?", err=True):
+        raise UserError(f"nothing was done; {remedy}")
+    return task
 
 
 def _search_and_report(

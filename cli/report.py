@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rich.markup import escape
 from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
@@ -12,6 +13,7 @@ from rich.text import Text
 from cli.output import outcome, results
 from dataset.values import AttemptRecord, RunRecord
 from sandbox.values import Candidate
+from tasks.values import Purpose, Task
 from verifier.replay import Replay
 from verifier.values import Measurement, Verdict
 
@@ -155,3 +157,17 @@ def _hotspots(measurement: Measurement) -> Iterator[str]:
             for spot in launch.hotspots:
                 kind = spot.kind.replace("_", " ")
                 yield f"{timing.workload}: {kind} at {spot.file}:{spot.line} ({launch.kernel}): {spot.message}"
+
+
+def task_summary(task: Task) -> Table:
+    """Return what was inferred of a task: its tensors over the axes, their values, and what is fixed."""
+    axes = ", ".join(f"{axis.name} {axis.low} and up ({axis.default})" for axis in task.axes) or "none: one size only"
+    fixed = ", ".join(f"{constant.name} = {constant.value!r}" for constant in task.hyperparameters)
+    caption = f"sizes that vary: {axes}" + (f"; part of the op: {fixed}" if fixed else "")
+    table = Table("tensor", "role", "type", "shape", "values", title=task.title, caption=caption)
+    bench = task.workloads_for(Purpose.BENCH)[0]
+    entries = {entry.name: entry.shape for entry in task.tensors}
+    for spec in bench.inputs:
+        shape = ", ".join(map(str, entries.get(spec.name, spec.shape)))
+        table.add_row(spec.name, spec.role, spec.dtype, escape(f"[{shape}]"), escape(str(spec.domain) or "any"))
+    return table

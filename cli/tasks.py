@@ -10,6 +10,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from cli.judge import InitOption, JsonOption, ShapeOption
 from cli.loading import read_task
 from cli.output import emit_json, outcome, progress, results
 from cli.schemas import TaskCheckReport, TaskList, TaskSheet
@@ -20,7 +21,8 @@ from verifier.task_check import TaskReport
 
 app = typer.Typer(help="The library of ops, and what is read out of a file.", no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+_LIBRARY_GROUP = 8
+"""Tasks of the library that share a process: starting PyTorch takes five times as long as checking a task."""
 
 
 @app.command("list")
@@ -39,8 +41,13 @@ def list_tasks(*, as_json: JsonOption = False) -> int:
 
 @app.command("show")
 def show(
-    task: Annotated[str, typer.Argument(help="A Python file with the op, its manifest, or a library slug.")],
+    task: Annotated[
+        str,
+        typer.Argument(help="A Python file with the op, its manifest, a library slug, or an op in a package."),
+    ],
     *,
+    shape: ShapeOption = None,
+    init: InitOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Show a task's page: its tensors and sizes, its reference, and what its workloads cost at least on each card."""
@@ -48,7 +55,7 @@ def show(
     from verifier.cost import task_costs
     from verifier.sandboxed import SandboxLaboratory
 
-    found = read_task(task)
+    found = read_task(task, shape or (), init or ())
     with (
         progress.status("counting bytes and operations"),
         SandboxLaboratory() as laboratory,
@@ -87,7 +94,7 @@ def check(
         raise UserError(f"two of these tasks are called '{twice[0]}': check them one at a time")
     found: list[TaskReport] = []
     with progress.status(_awaited(tasks, found)) as status:
-        for report in check_tasks(tasks, workers=workers):
+        for report in check_tasks(tasks, workers=workers, per_process=1 if names else _LIBRARY_GROUP):
             found.append(report)
             status.update(_awaited(tasks, found))
             if not as_json:

@@ -9,6 +9,7 @@ import pytest
 CORPORA = (
     "agent/offline/test_agent_offline_kernels.py",
     "cli/test_cli_build.py",
+    "cli/test_cli_module_op.py",
     "cli/test_cli_tasks_check.py",
     "exploits/test_exploits_families.py",
     "sandbox/test_sandbox_build_errors.py",
