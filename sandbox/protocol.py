@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sandbox.evidence import ExtensionRequest, HostOp, Specialisation
 from sandbox.values import Device, Diagnostic, ExitState, KernelResources, Language, Launch
+from tasks.fusion import ModelSplit
 from tasks.values import (
     Construction,
     EagerOp,
@@ -145,6 +146,10 @@ class ReferenceRequest(Value):
     gradients: tuple[str, ...] = ()
     backward: bool = False
     probe: bool = False
+    stated: tuple[dict[str, int], ...] = ()
+    """With `probe`: sizes to describe the tensors at, beside those of the source."""
+    split: bool = False
+    """Cut the op of the source into groups of operators."""
     run: RunRequest | None = None
     eager_ops: EagerOpsRequest | None = None
     construction: ConstructionRequest | None = None
@@ -161,6 +166,7 @@ class ReferenceReply(Value):
     """How many of the message's tensors are outputs."""
     output_shapes: tuple[OutputShape, ...] = ()
     probed: ProbeResult | None = None
+    split: ModelSplit | None = None
     ops: tuple[EagerOp, ...] = ()
     construction: Construction | None = None
     outline: Outline | None = None

@@ -25,6 +25,8 @@ from sandbox.scratch import scratch_folder
 from sandbox.settings import SandboxSettings
 from sandbox.values import ExitState, Limits, ReferenceResult, Tensor
 from tasks.errors import InfraError, UserError
+from tasks.fusion import ModelSplit
+from tasks.loading import Sizes
 from tasks.values import Construction, Direction, EagerOp, Outline, Precision, ProbeResult, Role, Task, Workload
 
 
@@ -183,8 +185,8 @@ class SandboxProber:
     def __init__(self, settings: SandboxSettings | None = None) -> None:
         self._settings = settings
 
-    def probe(self, source: str) -> ProbeResult:
-        """Describe the op that `source` states.
+    def probe(self, source: str, stated: Sequence[Sizes] = ()) -> ProbeResult:
+        """Describe the op that `source` states, at the sizes that `stated` asks for too.
 
         Raises
         ------
@@ -193,11 +195,28 @@ class SandboxProber:
         InfraError
             It could not be executed here.
         """
+        asked = ReferenceRequest(nonce="", source=source, probe=True, stated=tuple(map(dict, stated)))
         with _open_child(None, self._settings) as child:
-            reply, _ = child.ask(ReferenceRequest(nonce="", source=source, probe=True), ())
+            reply, _ = child.ask(asked, ())
         if reply.probed is None:
             raise UserError("the reference took over its own process: it answered what it was not asked")
         return reply.probed
+
+    def split(self, source: str) -> ModelSplit:
+        """Cut the model that `source` states into groups of operators that fuse, the largest first.
+
+        Raises
+        ------
+        UserError
+            As for `probe`; or the model cannot be traced on shapes alone.
+        InfraError
+            As for `probe`.
+        """
+        with _open_child(None, self._settings) as child:
+            reply, _ = child.ask(ReferenceRequest(nonce="", source=source, split=True), ())
+        if reply.split is None:
+            raise UserError("the reference took over its own process: it answered what it was not asked")
+        return reply.split
 
 
 class ReferenceChild:

@@ -42,8 +42,8 @@ def module_constants(source: str) -> dict[str, int]:
 
     Arithmetic on literals (`64 * 1024`), annotations (`rows: int = 8`) and unpacking (`rows, cols = 8, 16`) count, and
     `height = width = 8` is one constant, `height`. The elements of a tuple or list count too (`shape = (8, 16)` gives
-    `shape_0` and `shape_1`), but for those that are 1, which only make a tensor broadcast. A name that is bound twice,
-    or to anything that refers to another name, does not count.
+    `shape_0` and `shape_1`, `[64] * 3` gives `shape_0` alone), but for those that are 1, which only make a tensor
+    broadcast. A name that is bound twice, or to anything that refers to another name, does not count.
     """
     return {slot.name: value for slot in _constants(parse_source(source)) if (value := slot.value) is not None}
 
@@ -77,6 +77,44 @@ def with_constants(source: str, values: Mapping[str, int]) -> ast.Module:
             raise UserError(f"the reference has no module-level integer constant '{name}' (it has: {listed})")
         slots[name].write(value)
     return tree
+
+
+def bound_names(source: str) -> frozenset[str]:
+    """Return the names that the module's own statements bind."""
+    return frozenset(_bindings(parse_source(source)))
+
+
+def with_header(source: str, values: Mapping[str, bool | float | str | None]) -> str:
+    """Return `source` with a line `NAME = VALUE` for each of `values` above it, below its docstring and `__future__`.
+
+    Raises
+    ------
+    UserError
+        `source` is not Python, or binds one of the names itself.
+    """
+    tree = parse_source(source)
+    taken = sorted(values.keys() & _bindings(tree).keys())
+    if taken:
+        raise UserError(f"the reference already binds the name '{taken[0]}', which its settings use too")
+    lines = source.splitlines(keepends=True)
+    start = _end_of_prologue(tree)
+    header = [f"{name} = {value!r}\n" for name, value in values.items()]
+    spaced = ["\n", *header, "\n"] if header and start else [*header, "\n"] if header else []
+    return "".join([*lines[:start], *spaced, *lines[start:]])
+
+
+def _end_of_prologue(tree: ast.Module) -> int:
+    """Return the last line that has to stay on top: docstring and imports from `__future__`."""
+    end = 0
+    for position, statement in enumerate(tree.body):
+        match statement:
+            case ast.Expr(value=ast.Constant(value=str())) if position == 0:
+                end = statement.end_lineno or 0
+            case ast.ImportFrom(module="__future__"):
+                end = statement.end_lineno or 0
+            case _:
+                break
+    return end
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +172,10 @@ def _slots(tree: ast.Module) -> Iterator[_Slot]:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=(ast.Tuple() | ast.List()) as holder):
                 yield from (_Slot(name, f"{name}_{i}", holder, i) for i in range(len(holder.elts)))
+            case ast.Assign(
+                targets=[ast.Name(id=name)], value=ast.BinOp(left=(ast.Tuple() | ast.List()) as holder, op=ast.Mult())
+            ):
+                yield from (_Slot(name, f"{name}_{i}", holder, i) for i in range(len(holder.elts)))
             case ast.Assign(targets=[ast.Name(id=name), *_]) | ast.AnnAssign(target=ast.Name(id=name)):
                 yield _Slot(name, name, statement)
             case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values) as holder):
@@ -146,6 +188,9 @@ def _bindings(tree: ast.Module) -> Counter[str]:
     """Count how often each name is bound by the module's own statements (functions and classes left out)."""
     counts: Counter[str] = Counter()
     for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            counts.update(alias.asname or alias.name.split(".")[0] for alias in statement.names)
+            continue
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             counts[statement.name] += 1
             continue

@@ -9,6 +9,9 @@ from tasks.constants import module_literals, parse_source
 from tasks.size_rules import infer_tensors
 from tasks.values import HyperParameter, ProbedSizes, ProbeResult, Purpose, Task, Visibility, Workload
 
+MOST_ELEMENTS = 1 << 16
+"""Largest tensor of a verification workload: small enough to run many times on a simulated device."""
+
 
 def task_from_probe(name: str, source: str, probed: ProbeResult) -> Task:
     """Return the task that `source` states.

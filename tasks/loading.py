@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,9 @@ from tasks.inference import task_from_probe
 from tasks.manifest import read_manifest_task
 from tasks.values import ProbeResult, Task
 
+Sizes = Mapping[str, int]
+"""Values of a source's module-level constants."""
+
 LIBRARY = Path(__file__).parent / "library"
 """Folder of the library: one `NAME.py` and `NAME.toml` for each task."""
 
@@ -21,8 +25,8 @@ _LARGEST_SOURCE = 1 << 20
 class Prober(Protocol):
     """Executes a reference source where it can do no harm (see `tasks.reference.probe`)."""
 
-    def probe(self, source: str) -> ProbeResult:
-        """Describe the op that `source` states.
+    def probe(self, source: str, stated: Sequence[Sizes] = ()) -> ProbeResult:
+        """Describe the op that `source` states, at the sizes that `stated` asks for too.
 
         Raises
         ------
@@ -51,7 +55,7 @@ def load_task(name: str, prober: Prober) -> Task:
     """
     path = Path(name)
     if path.suffix in {".py", ".toml"} or path.exists() or len(path.parts) > 1:
-        source = _read(path.with_suffix(".py") if path.suffix == ".toml" else path)
+        source = read_source(path.with_suffix(".py") if path.suffix == ".toml" else path)
         if path.with_suffix(".toml").exists():
             return read_manifest_task(path.with_suffix(".py"))
         return task_from_probe(path.stem, source, prober.probe(source))
@@ -79,7 +83,8 @@ def library_task(slug: str) -> Task:
     return tasks[slug]
 
 
-def _read(path: Path) -> str:
+def read_source(path: Path) -> str:
+    """Return the text of a reference file; `UserError` with a hint when there is none, or it is no Python file."""
     if path.is_dir():
         raise UserError(f"'{path}' is a folder: give one .py file, or a task from 'kernelwright tasks list'")
     if not path.exists():

@@ -33,7 +33,7 @@ def _form(specs: Sequence[InputSpec]) -> list[tuple[object, ...]]:
 
 def _entry(axes: Sequence[Sizes], seen: Sequence[InputSpec]) -> TensorEntry | None:
     first = seen[0]
-    sizes = [_rule(axes, values) for values in zip(*(spec.shape for spec in seen), strict=True)]
+    sizes = [size_rule(axes, values) for values in zip(*(spec.shape for spec in seen), strict=True)]
     bounds = [_bound(axes, [getattr(spec.domain, name) for spec in seen]) for name in ("low", "high")]
     shape = tuple(size for size in sizes if size is not None)
     if len(shape) < len(sizes) or any(isinstance(bound, _Unruled) for bound in bounds):
@@ -60,11 +60,11 @@ def _bound(axes: Sequence[Sizes], values: Sequence[int | float | None]) -> Size 
     if len(set(values)) == 1:
         return values[0]
     whole = [value for value in values if isinstance(value, int)]
-    rule = _rule(axes, whole) if len(whole) == len(values) else None
+    rule = size_rule(axes, whole) if len(whole) == len(values) else None
     return _Unruled() if rule is None else rule
 
 
-def _rule(axes: Sequence[Sizes], values: Sequence[int]) -> Size | None:
+def size_rule(axes: Sequence[Sizes], values: Sequence[int]) -> Size | None:
     """Return the first rule that gives the values at all sizes."""
     if len(set(values)) == 1:
         return values[0]

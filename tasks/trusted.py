@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from tasks.loading import Sizes
 from tasks.reference import Reference, probe
 from tasks.values import Direction, EagerOp, Outline, ProbeResult, Task, Workload
 
@@ -9,9 +12,9 @@ from tasks.values import Direction, EagerOp, Outline, ProbeResult, Task, Workloa
 class TrustedProber:
     """Executes reference sources in this very process."""
 
-    def probe(self, source: str) -> ProbeResult:
+    def probe(self, source: str, stated: Sequence[Sizes] = ()) -> ProbeResult:
         """Describe the op that `source` states; see `tasks.loading.Prober`."""
-        return probe(source)
+        return probe(source, stated)
 
 
 class TrustedOutliner:

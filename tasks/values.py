@@ -129,6 +129,10 @@ class ProbeResult(Value):
     """The sizes as the source states them."""
     varied: tuple[ProbedSizes, ...]
     """Smaller sizes, fit for verification: 1, primes, powers of two and their neighbours."""
+    stated: tuple[ProbedSizes | None, ...] = ()
+    """The sizes that were asked for, in order; None where they make another op of the source or do not run."""
+    unread: tuple[str, ...] = ()
+    """Inputs whose values change no result beyond rounding; when it is all of them, the op is degenerate."""
 
 
 class Tolerance(Value):

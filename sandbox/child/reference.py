@@ -18,7 +18,7 @@ from sandbox.channel import GREETING, Message, receive, send
 from sandbox.protocol import ReferenceReply, ReferenceRequest, RunRequest
 from sandbox.values import Tensor
 from tasks.errors import UserError
-from tasks.reference import Reference, probe
+from tasks.reference import Reference, probe, split
 from tasks.values import DType, OutputShape
 
 _KEPT_REFERENCES = 16
@@ -79,7 +79,9 @@ class ReferenceServer:
     def _described(self, request: ReferenceRequest) -> ReferenceReply | None:
         """Answer a request that takes and gives no tensors; None for one that does."""
         if request.probe:
-            return ReferenceReply(nonce=request.nonce, probed=probe(request.source))
+            return ReferenceReply(nonce=request.nonce, probed=probe(request.source, request.stated))
+        if request.split:
+            return ReferenceReply(nonce=request.nonce, split=split(request.source))
         if request.eager_ops is not None:
             gradients = request.gradients if request.backward else ()
             reference = self._reference(request, request.eager_ops.axes)

@@ -6,6 +6,7 @@ a `UserError` of one sentence, because the reference is the user's.
 
 from tasks.reference.probing import probe
 from tasks.reference.running import BackwardResult, Reference
+from tasks.reference.tracing import split
 from tasks.values import ProbeResult
 
-__all__ = ["BackwardResult", "ProbeResult", "Reference", "probe"]
+__all__ = ["BackwardResult", "ProbeResult", "Reference", "probe", "split"]

@@ -69,16 +69,40 @@ class Recorder(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
     ) -> object:
         options = dict(kwargs or {})
         results = func(*args, **options)
-        if not _is_free(func):
-            self._ops.append(_describe(func, args, options, results))
+        if not is_free(func):
+            self._ops.append(described(func, args, options, results))
         return results
 
 
-def _is_free(func: OpOverload) -> bool:
+class Arguments(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
+    """Notes which tensors the operators inside the block are given, told by where their memory begins.
+
+    Attributes
+    ----------
+    names
+        Names of the tensors that were seen.
+    """
+
+    def __init__(self, places: Mapping[int, str]) -> None:
+        super().__init__()
+        self._places = places
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Options = None
+    ) -> object:
+        options = dict(kwargs or {})
+        self.names.update(self._places[t.data_ptr()] for t in _tensors([args, options]) if t.data_ptr() in self._places)
+        return func(*args, **options)
+
+
+def is_free(func: OpOverload) -> bool:
+    """Tell whether an operator launches nothing: a view, metadata, an allocation."""
     return bool(func.is_view) or func.namespace == "prim" or _name(func) in _costs().free.ops
 
 
-def _describe(func: OpOverload, args: tuple[Any, ...], options: dict[str, Any], results: object) -> EagerOp:
+def described(func: OpOverload, args: tuple[Any, ...], options: dict[str, Any], results: object) -> EagerOp:
+    """Return what an operator moves and computes, from its arguments and results."""
     given, made = _tensors([args, options]), _tensors(results)
     cost = _costs().ops.get(_name(func), _Cost())
     elements = made[0].numel() if made else 0

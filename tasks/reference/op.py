@@ -93,6 +93,7 @@ class Op:
         tensors: Mapping[str, torch.Tensor],
         *,
         shapes_only: bool = False,
+        traced: bool = False,
         seed: int = _SEED,
         within: AbstractContextManager[object] | None = None,
     ) -> tuple[torch.Tensor, ...]:
@@ -104,6 +105,8 @@ class Op:
             Without memory when `shapes_only`.
         shapes_only
             Compute sizes and types, no values.
+        traced
+            With `shapes_only`, inside `shapes_only()`: leave it to a tracer entered since to see every operator.
         seed
             Set in PyTorch's generator first, so that even an op that draws numbers gives the same twice.
         within
@@ -122,7 +125,7 @@ class Op:
         torch.manual_seed(seed)
         with ExitStack() as stack:
             stack.enter_context(blame_reference("when called"))
-            if shapes_only:
+            if shapes_only and not traced:
                 stack.enter_context(self.shapes_only())
             stack.enter_context(within or nullcontext())
             if model is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
 
+from tasks.constants import module_constants
 from tasks.errors import UserError
 from tasks.reference.bounds import Sighting, extrapolate
+from tasks.reference.dependence import unread_inputs
 from tasks.reference.domains import draw, find_kinds, index_bound
 from tasks.reference.running import Reference
 from tasks.reference.sizes import Sizes, SizeSearch, Trial
@@ -20,12 +22,21 @@ from tasks.values import Axis, Domain, DomainKind, InputSpec, Precision, ProbedS
 MOST_SETS = 9
 """How many sets of sizes a probe gives."""
 
+_SETS_OF_A_NETWORK = 2
 _ENOUGH_SETS = 4
 _SEED = 3
 
 
-def probe(source: str) -> ProbeResult:
+def probe(source: str, stated: Sequence[Sizes] = ()) -> ProbeResult:
     """Execute `source` and describe the op in it.
+
+    Parameters
+    ----------
+    source
+        Python text; executed here.
+    stated
+        Values of module-level constants; the tensors are described at these sizes too, where they leave the op the
+        same (see `ProbeResult.stated`).
 
     Raises
     ------
@@ -34,61 +45,90 @@ def probe(source: str) -> ProbeResult:
         inputs, it is random, or it does not run in float64.
     """
     entry = find_entry(source, execute(source, {}))
-    stated = Reference(source, entry.form, entry.name, {})
-    if not any(spec.role is Role.INPUT for spec in stated.specs()):
+    written = Reference(source, entry.form, entry.name, {})
+    if not any(spec.role is Role.INPUT for spec in written.specs()):
         raise UserError("the reference has no tensor inputs: get_inputs() must give at least one tensor")
-    probed = _by_constants(source, entry)
-    if probed is None or len(probed.varied) < _ENOUGH_SETS:
-        probed = _by_dimensions(source, entry, probed)
+    probed = _Search(source, entry, stated).result()
     if probed is None:
         raise UserError("the reference runs at no sizes that are small enough for verification")
     return probed
 
 
-def _by_constants(source: str, entry: Entry) -> ProbeResult | None:
-    variation = ConstantVariation(source, entry)
-    return _Probe(entry, variation).result() if variation.defaults else None
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The two ways to find sizes, tried one after the other."""
 
+    source: str
+    entry: Entry
+    stated: Sequence[Sizes]
 
-def _by_dimensions(source: str, entry: Entry, otherwise: ProbeResult | None) -> ProbeResult | None:
-    """Vary the dimensions of the inputs; keep to `otherwise` when that gives no more sets of sizes."""
-    try:
-        probed = _Probe(entry, DimensionVariation(source, entry)).result()
-    except UserError:
-        if otherwise is None:
-            raise
-        return otherwise
-    if probed is None or (otherwise is not None and len(otherwise.varied) >= len(probed.varied)):
-        return otherwise
-    return probed
+    def result(self) -> ProbeResult | None:
+        """Vary the module-level constants, else the dimensions of the inputs; None when nothing gets small enough.
+
+        Only a network that is small in neither way is taken with its weights as they are.
+        """
+        constants = ConstantVariation(self.source, self.entry)
+        by_constants = self._probe(constants) if constants.defaults else None
+        probed = by_constants.result(self.stated) if by_constants else None
+        if probed is not None and len(probed.varied) >= _ENOUGH_SETS:
+            return probed
+        try:
+            by_dimensions = self._probe(DimensionVariation(self.source, self.entry))
+            other = by_dimensions.result(self.stated)
+        except UserError:
+            whole = by_constants.result(self.stated, whole_weights=True) if by_constants and not probed else probed
+            if whole is None:
+                raise
+            return whole
+        if probed is None or (other is not None and len(other.varied) > len(probed.varied)):
+            probed = other
+        whole_first = (probe for probe in (by_constants, by_dimensions) if probe is not None)
+        return probed or next(filter(None, (p.result(self.stated, whole_weights=True) for p in whole_first)), None)
+
+    def _probe(self, variation: Variation) -> _Probe:
+        return _Probe(self.source, self.entry, variation)
 
 
 class _Probe:
     """The study of one source."""
 
-    def __init__(self, entry: Entry, variation: Variation) -> None:
+    def __init__(self, source: str, entry: Entry, variation: Variation) -> None:
+        self._source = source
         self._entry = entry
         self._variation = variation
         self._search = SizeSearch(variation.defaults, self._attempt)
         self._sightings: list[Sighting] = []
 
-    def result(self) -> ProbeResult | None:
-        """Run the study; None when no sizes are small enough."""
+    def result(self, stated: Sequence[Sizes], *, whole_weights: bool = False) -> ProbeResult | None:
+        """Run the study; None when no sizes are small enough.
+
+        Parameters
+        ----------
+        stated
+            Constants at which to describe the tensors too.
+        whole_weights
+            Let tensors that no axis makes smaller be as large as they are; then fewer sets of sizes are given.
+        """
         defaults = self._variation.defaults
         self._require_running()
-        if not self._search.attempt(self._search.base).fits:
+        if whole_weights:
+            self._search = self._search.with_whole_weights()
+        if not self._search.fits(self._search.base):
             return None
         values = self._study_values(self._search.base)
         found = (self._at(sizes, values) for sizes in self._search.varied())
-        varied = tuple(islice((probed for probed in found if probed is not None), MOST_SETS))
+        most = _SETS_OF_A_NETWORK if whole_weights else MOST_SETS
+        varied = tuple(islice((probed for probed in found if probed is not None), most))
         if not varied:
             return None
         return ProbeResult(
             form=self._entry.form,
             entry=self._entry.name,
             axes=tuple(Axis(name=n, default=size, low=self._search.lowest(n)) for n, size in defaults.items()),
-            default=ProbedSizes(axes=defaults, inputs=self._at_default(values)),
+            default=ProbedSizes(axes=defaults, inputs=self._described(defaults, values)),
             varied=varied,
+            stated=tuple(self._stated(sizes, values) for sizes in stated),
+            unread=self._unread([*filter(None, [self._at(self._search.base, values)]), *varied]),
         )
 
     def _attempt(self, sizes: Sizes) -> Trial:
@@ -149,11 +189,47 @@ class _Probe:
             bounds[name] = seen + 1 if found is None else found
         return bounds
 
-    def _at_default(self, values: _Values) -> tuple[InputSpec, ...]:
-        defaults = self._variation.defaults
-        specs = self._variation.specs(defaults)
-        bounds = {name: extrapolate(name, self._sightings, defaults, specs) for name in values.seen}
+    def _described(self, sizes: dict[str, int], values: _Values) -> tuple[InputSpec, ...]:
+        """Return the tensors at sizes that may be too large to run."""
+        specs = self._variation.specs(sizes)
+        bounds = {name: extrapolate(name, self._sightings, sizes, specs) for name in values.seen}
         return _annotated(specs, values.kinds, bounds)
+
+    def _stated(self, constants: Sizes, values: _Values) -> ProbedSizes | None:
+        """Return the tensors at these constants, None where they make another op or one that does not run.
+
+        Constants that are no axes may differ from those of the source as long as neither the tensors nor the fixed
+        arguments differ: such a constant only says which values the source draws.
+        """
+        try:
+            sizes = self._stated_sizes(constants)
+            if sizes is None:
+                return None
+            if self._search.attempt(self._variation.defaults).runs and not self._search.attempt(sizes).runs:
+                return None
+            return ProbedSizes(axes=sizes, inputs=self._described(sizes, values))
+        except UserError:
+            return None
+
+    def _stated_sizes(self, constants: Sizes) -> dict[str, int] | None:
+        """Return the axes' sizes at these constants, None where the constants that are no axes make another op."""
+        written = module_constants(self._source)
+        if all(written.get(n) == value or n in self._variation.defaults for n, value in constants.items()):
+            return self._variation.sizes_of(constants, self._variation.specs({}))
+        there = Reference(self._source, self._entry.form, self._entry.name, constants)
+        sizes = self._variation.sizes_of(constants, there.specs())
+        here = self._variation.reference(sizes)
+        same = there.specs() == self._variation.specs(sizes) and there.fixed_arguments() == here.fixed_arguments()
+        return sizes if same else None
+
+    def _unread(self, sets: Sequence[ProbedSizes]) -> tuple[str, ...]:
+        """Return the inputs that matter at none of the sizes; one set of sizes alone may be degenerate by its size."""
+        unread = tuple(spec.name for spec in sets[0].inputs if spec.role is Role.INPUT)
+        for probed in sets:
+            if unread:
+                found = unread_inputs(self._variation.reference(probed.axes), probed.inputs)
+                unread = tuple(name for name in unread if name in found)
+        return unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import torch
 from pydantic import JsonValue, TypeAdapter
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from tasks.constants import DIMENSION_AXIS, module_constants
 from tasks.errors import UserError
-from tasks.reference.eager import Recorder
+from tasks.reference.eager import Arguments, Recorder
 from tasks.reference.op import Op
 from tasks.reference.precision import convert, running_in
+from tasks.reference.recurrent import RecurrentShapes
 from tasks.reference.source import blame_reference
 from tasks.values import (
     CallItem,
@@ -186,6 +188,38 @@ class Reference:
         except UserError:
             return self.eager_ops(_zeros(stated, "cpu"), gradients)
 
+    def tensors_given(self, tensors: Mapping[str, torch.Tensor]) -> frozenset[str]:
+        """Return the names of the tensors that some operator of a forward run is given."""
+        given = self._converted(tensors, Precision.NATIVE)
+        seen = Arguments({tensor.data_ptr(): name for name, tensor in given.items()})
+        with torch.no_grad():
+            self._op.call(given, within=seen)
+        return frozenset(seen.names)
+
+    def graph(self) -> torch.fx.Graph:
+        """Trace a forward run on shapes alone, in evaluation mode and without what is changed in place.
+
+        The graph's placeholders are the tensors of `specs`, in that order.
+
+        Raises
+        ------
+        UserError
+            The reference raises, or looks at values.
+        """
+        names = [spec.name for spec in self.specs()]
+
+        def run(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return self._op.call(dict(zip(names, values, strict=True)), shapes_only=True, traced=True)
+
+        with self._op.shapes_only(), torch.no_grad(), blame_reference("when traced"):
+            shapes = [torch.empty(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in self.specs()]
+            return make_fx(torch.func.functionalize(run))(*shapes).graph
+
+    def fixed_arguments(self) -> str:
+        """Return, as text to compare, what the model is constructed with and what it is called with beside tensors."""
+        fixed = {n: v for n, v in self._op.shaped.arguments.named().items() if not isinstance(v, torch.Tensor)}
+        return repr((self._op.constructor_arguments(), fixed))
+
     def construction(self) -> Construction:
         """Return how the source's model is constructed and called.
 
@@ -233,7 +267,7 @@ class Reference:
     def _on_shapes(self, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...] | None:
         try:
             with self._op.shapes_only(), torch.no_grad():
-                return self._op.call(_without_memory(tensors), shapes_only=True)
+                return self._op.call(_without_memory(tensors), shapes_only=True, within=RecurrentShapes())
         except UserError:
             return None
 

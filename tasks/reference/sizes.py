@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tasks.inference import MOST_ELEMENTS
+
 Sizes = Mapping[str, int]
 
-MOST_ELEMENTS = 1 << 16
-"""Largest tensor of a verification workload: small enough to run many times on a simulated device."""
+_WHOLE = 1 << 27
+"""Largest weight of a network that is verified whole: more does not run in the memory that a reference may use."""
 
 _BASE_ELEMENTS = 1 << 15
 _LONGEST_AXIS = 1 << 13
@@ -30,11 +32,6 @@ class Trial:
     elements: int = 0
     """Elements of its largest tensor."""
 
-    @property
-    def fits(self) -> bool:
-        """Whether the sizes may serve for verification."""
-        return self.runs and self.elements <= MOST_ELEMENTS
-
 
 class SizeSearch:
     """Finds sets of sizes that a reference accepts, by trying.
@@ -45,9 +42,12 @@ class SizeSearch:
         Sizes of the source.
     attempt
         Tells how the reference goes at given sizes.
+    most
+        Elements of the largest tensor that sizes for verification may have.
     """
 
-    def __init__(self, defaults: Sizes, attempt: Callable[[Sizes], Trial]) -> None:
+    def __init__(self, defaults: Sizes, attempt: Callable[[Sizes], Trial], most: int = MOST_ELEMENTS) -> None:
+        self._most = most
         self._defaults = dict(defaults)
         self._attempt = attempt
         self._tried: dict[tuple[tuple[str, int], ...], Trial] = {}
@@ -58,6 +58,17 @@ class SizeSearch:
         if key not in self._tried:
             self._tried[key] = self._attempt(sizes)
         return self._tried[key]
+
+    def fits(self, sizes: Sizes) -> bool:
+        """Tell whether `sizes` may serve for verification."""
+        trial = self.attempt(sizes)
+        return trial.runs and trial.elements <= self._most
+
+    def with_whole_weights(self) -> SizeSearch:
+        """Return the same search for a network whose weights do not shrink: these may be as large as they are."""
+        return SizeSearch(
+            self._defaults, self.attempt, max(MOST_ELEMENTS, min(self.attempt(self.base).elements, _WHOLE))
+        )
 
     @cached_property
     def base(self) -> dict[str, int]:
@@ -80,7 +91,7 @@ class SizeSearch:
         seen: list[dict[str, int]] = []
         for wanted in self._wanted():
             sizes = self._repaired(wanted)
-            if sizes not in seen and self.attempt(sizes).fits:
+            if sizes not in seen and self.fits(sizes):
                 seen.append(sizes)
                 yield sizes
 
@@ -119,14 +130,14 @@ class SizeSearch:
         short = {other: self._accepted(other, min(3, self.base[other])) for other in self.base}
         for member in reversed([member for member in members if member <= self._bound(name)]):
             sizes = short | {name: member}
-            if self.attempt(sizes).fits:
+            if self.fits(sizes):
                 return sizes
         return short | {name: self.base[name]}
 
     def _accepted(self, name: str, size: int) -> int:
         """Return `size` when the axis takes it next to the base sizes, else a size that it does take."""
         for other in (size, 3 * self.base[name]):
-            if other <= self._bound(name) and self.attempt(self.base | {name: other}).fits:
+            if other <= self._bound(name) and self.fits(self.base | {name: other}):
                 return other
         return self.base[name]
 
@@ -137,7 +148,7 @@ class SizeSearch:
         """Return axes to their base sizes, one after the other, until the reference runs."""
         repaired = dict(sizes)
         for name in sizes:
-            if self.attempt(repaired).fits:
+            if self.fits(repaired):
                 break
             repaired[name] = self.base[name]
         return repaired

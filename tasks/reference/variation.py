@@ -34,6 +34,9 @@ class Variation(Protocol):
     def specs(self, sizes: Sizes) -> tuple[InputSpec, ...]:
         """Return its tensors at these sizes."""
 
+    def sizes_of(self, constants: Sizes, specs: tuple[InputSpec, ...]) -> dict[str, int]:
+        """Return the axes' sizes where the source's constants have these values and its tensors these sizes."""
+
     def examples(self, sizes: Sizes) -> dict[str, torch.Tensor]:
         """Return values like those of the source, at these sizes."""
 
@@ -57,6 +60,11 @@ class ConstantVariation:
     def specs(self, sizes: Sizes) -> tuple[InputSpec, ...]:
         """Return what the source itself states."""
         return self.reference(sizes).specs()
+
+    def sizes_of(self, constants: Sizes, specs: tuple[InputSpec, ...]) -> dict[str, int]:
+        """Return the constants that are axes."""
+        del specs
+        return {name: constants.get(name, size) for name, size in self.defaults.items()}
 
     def examples(self, sizes: Sizes) -> dict[str, torch.Tensor]:
         """Return the source's own tensors."""
@@ -119,6 +127,12 @@ class DimensionVariation:
         """Return the stated inputs with the axes' dimensions replaced."""
         wanted = {place: sizes[axis] for axis, members in self._members.items() if axis in sizes for place in members}
         return self._resized(wanted)
+
+    def sizes_of(self, constants: Sizes, specs: tuple[InputSpec, ...]) -> dict[str, int]:
+        """Return the sizes of the dimensions that the axes are called after."""
+        del constants
+        shapes = {spec.name: spec.shape for spec in specs}
+        return {axis: shapes[places[0][0]][places[0][1]] for axis, places in self._members.items()}
 
     def examples(self, sizes: Sizes) -> dict[str, torch.Tensor]:
         """Return tensors of these sizes that hold values picked at random from the source's own."""
