@@ -1,0 +1,140 @@
+"""GPU MODE's reference-kernels: a folder for each problem, with `task.yml`, `reference.py` and modules beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ConfigDict, JsonValue, ValidationError
+
+from tasks.constants import bound_names, parse_source
+from tasks.errors import UserError
+from tasks.importers.datum import wrapped
+from tasks.importers.files import read_text, read_yaml
+from tasks.importers.flattening import flattened
+from tasks.importers.licences import licence_above
+from tasks.importers.sources import free_name, function_called, on_the_cpu, scalar_defaults
+from tasks.importers.values import Draft, Found, Setting, Suite
+from tasks.values import Provenance, Value
+
+_SOURCE = "benchmarks of GPU MODE's task.yml"
+_OWN_FILES = ("submission.py", "eval.py", "reference.py")
+
+
+class _File(Value):
+    name: str
+    source: str
+
+
+class _Problem(Value):
+    """The file `task.yml`, as far as it says what is to be computed."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    files: tuple[_File, ...] = ()
+    tests: tuple[dict[str, JsonValue], ...] = ()
+    benchmarks: tuple[dict[str, JsonValue], ...] = ()
+    multi_gpu: bool = False
+
+
+class GpuModeImporter:
+    """Reads GPU MODE problems (see `tasks.importers.importing.Importer`)."""
+
+    suite = Suite.GPU_MODE
+
+    def find(self, root: Path) -> tuple[Found, ...]:
+        """Return the problems below `root`: `SET/NAME`, or `NAME` where `root` is one set."""
+        base = root / "problems" if (root / "problems").is_dir() else root
+        folders = sorted(file.parent for file in base.rglob("task.yml") if file.with_name("reference.py").is_file())
+        return tuple(
+            Found(id=folder.relative_to(base).as_posix() if folder != base else folder.name, path=folder)
+            for folder in folders
+        )
+
+    def read(self, found: Found, root: Path) -> Draft:
+        """Return the problem: its reference with what that needs of the files beside it, its tests and benchmarks.
+
+        Raises
+        ------
+        UserError
+            A file is missing or not of the format, or the problem needs several GPUs.
+        """
+        problem = _read_problem(found.path / "task.yml")
+        if problem.multi_gpu:
+            raise UserError("it runs on several GPUs at once; a kernel is verified on one")
+        beside = {
+            file.name.removesuffix(".py"): read_text(found.path / file.source)
+            for file in problem.files
+            if file.name.endswith(".py") and file.name not in _OWN_FILES
+        }
+        source = flattened(read_text(found.path / "reference.py"), beside, ("ref_kernel", "generate_input"))
+        defaults = _defaults(source)
+        tests, benchmarks = (_settings(stated, defaults) for stated in (problem.tests, problem.benchmarks))
+        if not (tests or benchmarks):
+            raise UserError("task.yml states neither tests nor benchmarks, so there are no sizes")
+        taken = bound_names(source)
+        constants = {name: free_name(name, taken) for name in _names((*benchmarks, *tests))}
+        datum = wrapped(on_the_cpu(source), constants, _title(found))
+        return Draft(
+            name=f"gpu-mode-{found.id}",
+            body=datum.source,
+            settings=_distinct(benchmarks or tests, constants),
+            small=_distinct(tests, constants),
+            source=_SOURCE,
+            notes=datum.notes,
+            provenance=Provenance(
+                origin=f"GPU MODE reference-kernels, problem {found.id}", licence=licence_above(found.path, root)
+            ),
+        )
+
+
+def _read_problem(path: Path) -> _Problem:
+    try:
+        return _Problem.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"'{path}' is no problem of GPU MODE: {place}: {first['msg']}") from error
+
+
+def _defaults(source: str) -> Setting:
+    """Return what the suite's generator takes when a test says nothing."""
+    generator = function_called(parse_source(source), "generate_input")
+    return scalar_defaults(generator) if generator is not None else {}
+
+
+def _settings(stated: Sequence[dict[str, JsonValue]], defaults: Setting) -> tuple[Setting, ...]:
+    settings: list[Setting] = []
+    for one in stated:
+        setting = dict(defaults)
+        for name, value in one.items():
+            if isinstance(value, list | dict):
+                raise UserError(f"a test states a list for '{name}'; a setting is a number, a text or a truth value")
+            setting[name] = value
+        settings.append(setting)
+    return tuple(settings)
+
+
+def _names(settings: Sequence[Setting]) -> tuple[str, ...]:
+    """Return the arguments of the suite's generator, the same in every test and benchmark."""
+    for setting in settings:
+        if other := sorted(setting.keys() ^ settings[0].keys()):
+            raise UserError(f"some of its tests and benchmarks state '{other[0]}', and others do not")
+    return tuple(settings[0])
+
+
+def _distinct(settings: Sequence[Setting], constants: Mapping[str, str]) -> tuple[Setting, ...]:
+    """Return the settings by the names of the constants, each set of sizes once.
+
+    All take the seed of the first, for verification draws values of its own.
+    """
+    distinct: list[Setting] = []
+    for stated in settings:
+        setting = stated | {name: settings[0][name] for name in ("seed",) if name in stated}
+        if setting not in distinct:
+            distinct.append(setting)
+    return tuple({constants[name]: value for name, value in setting.items()} for setting in distinct)
+
+
+def _title(found: Found) -> str:
+    return f"{found.path.name.removesuffix('_py').replace('_', ' ').replace('-', ' ')} of GPU MODE's reference kernels"
