@@ -13,6 +13,7 @@ from dataset.archive import Archive
 from dataset.values import AttemptRecord
 from sandbox.values import Candidate, Language, SourceFile
 from tasks.errors import UserError
+from tasks.importers import is_suite_name, read_suite_task
 from tasks.importers.module import is_module_name, read_module_task, wanted
 from tasks.loading import load_task
 from tasks.values import Direction, Task
@@ -23,7 +24,7 @@ _ATTEMPT = re.compile(r"(?P<run>[A-Za-z0-9_-]+):(?P<number>\d+)")
 
 
 def read_task(name: str, shapes: Sequence[str] = (), init: Sequence[str] = ()) -> Task:
-    """Return the task of a file, a library slug, or an op in a package; what is a user's is probed in the sandbox.
+    """Return the task of a file, a library slug, `SUITE:ID` or an op in a package; all but the library's are probed.
 
     Parameters
     ----------
@@ -34,10 +35,13 @@ def read_task(name: str, shapes: Sequence[str] = (), init: Sequence[str] = ()) -
     """
     from sandbox.reference import SandboxProber
 
-    if is_module_name(name):
-        return read_module_task(name, wanted(shapes, init), SandboxProber())
-    if shapes or init:
+    of_package = is_module_name(name) and not is_suite_name(name)
+    if (shapes or init) and not of_package:
         raise UserError(f"--shape and --init are for an op in a package, as mypkg.layers:RMSNorm, not for '{name}'")
+    if of_package:
+        return read_module_task(name, wanted(shapes, init), SandboxProber())
+    if is_suite_name(name):
+        return read_suite_task(name, SandboxProber())
     return load_task(name, SandboxProber())
 
 

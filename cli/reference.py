@@ -18,6 +18,7 @@ from cli.schemas import (
     BuildReport,
     DiffReport,
     ErrorReport,
+    ImportReport,
     KernelList,
     OptimizeReport,
     ReplayReport,
@@ -29,6 +30,7 @@ from cli.schemas import (
 )
 from dataset.export import ExportSummary
 from dataset.values import AttemptRecord
+from tasks.fusion import ModelSplit
 
 INTRODUCTION = """# Command line
 
@@ -38,8 +40,8 @@ Every command that takes `--json` prints one document of the schema named below 
 progress and log records go to standard error. Exit codes: 0 done, 1 the candidate failed, 2 the user's mistake, 3
 infrastructure, 130 interrupted. A failing command with `--json` prints an `ErrorReport`.
 
-TASK is a Python file with the op or a slug of `kernelwright tasks list`. CANDIDATE is a `.cu` file, a folder with one
-`.cu` and `launch.toml`, or a stored kernel, `RUN:NUMBER`.
+TASK is a Python file with the op, a slug of `kernelwright tasks list`, or `SUITE:ID` for one of another project's.
+CANDIDATE is a `.cu` file, a folder with one `.cu` and `launch.toml`, or a stored kernel, `RUN:NUMBER`.
 """
 
 SCHEMAS: dict[str, type[BaseModel]] = {
@@ -49,6 +51,8 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "bench": BenchReport,
     "build": BuildReport,
     "doctor": DoctorReport,
+    "tasks import": ImportReport,
+    "tasks import --split": ModelSplit,
     "tasks list": TaskList,
     "tasks show": TaskSheet,
     "tasks check": TaskCheckReport,

@@ -6,6 +6,7 @@ from dataset.values import AttemptRecord, RunRecord
 from sandbox.evidence import Specialisation
 from sandbox.occupancy import KernelOccupancy
 from sandbox.values import Build, Candidate, Diagnostic, Limits
+from tasks.importers.values import Imported
 from tasks.values import Task, Value
 from verifier.cost import WorkloadCost
 from verifier.replay import Difference, Replay
@@ -128,6 +129,13 @@ class TaskCheckReport(Value):
     """By slug."""
     seconds: float
     """Wall time."""
+
+
+class ImportReport(Value):
+    """`kernelwright tasks import SUITE --json`."""
+
+    imported: tuple[Imported, ...]
+    """What came of each task, in the order of the suite."""
 
 
 class RunList(Value):

@@ -10,6 +10,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from cli.importing import import_tasks
 from cli.judge import InitOption, JsonOption, ShapeOption
 from cli.loading import read_task
 from cli.output import emit_json, outcome, progress, results
@@ -23,6 +24,8 @@ app = typer.Typer(help="The library of ops, and what is read out of a file.", no
 
 _LIBRARY_GROUP = 8
 """Tasks of the library that share a process: starting PyTorch takes five times as long as checking a task."""
+
+app.command("import")(import_tasks)
 
 
 @app.command("list")
