@@ -27,7 +27,7 @@ CORPORA = (
     "simgpu/host/test_simgpu_host_corpus.py",
     "simgpu/host/test_simgpu_host_native_build.py",
     "simgpu/triton/",
-    "tasks/test_tasks_library_references.py",
+    "tasks/test_tasks_library_probed.py",
     "verifier/test_verifier_kernels.py",
     "verifier/test_verifier_races.py",
     "verifier/test_verifier_replay_golden.py",
