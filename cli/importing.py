@@ -1,4 +1,4 @@
-"""`kernelwright tasks import`: tasks of other projects' suites, of a user's file or package, or of one part of a whole model."""
+"""`kernelwright tasks import`: tasks of other projects' suites, a user's file or package, or a part of a model."""
 
 from __future__ import annotations
 
