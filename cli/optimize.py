@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -91,7 +92,17 @@ def optimize(
             max_seconds=max_seconds,
         )
         run = archive.create_run(config)
-    return _search_and_report(archive, run, typed=task, headers=headers, as_json=as_json)
+    return _search_and_report(
+        archive, run, typed=_typed(task, shape or (), init or ()), headers=headers, as_json=as_json
+    )
+
+
+def _typed(task: str | None, shapes: Sequence[str], init: Sequence[str]) -> str | None:
+    """Return how the person named the task, for the commands that are suggested."""
+    if task is None:
+        return None
+    options = [*(f"--shape={one}" for one in shapes), *(f"--init={one}" for one in init)]
+    return shlex.join([task, *options])
 
 
 def _inferred(typed: str, shapes: Sequence[str], init: Sequence[str], *, yes: bool) -> Task:

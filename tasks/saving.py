@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tomlkit
 
-from tasks.constants import DIMENSION_AXIS
+from tasks.constants import module_constants
 from tasks.errors import UserError
 from tasks.manifest import AxisRange, Manifest, ToleranceOverride, WorkloadEntry, read_manifest_task
 from tasks.values import InputSpec, Purpose, Task, TensorEntry, Workload
@@ -39,6 +39,7 @@ def save_task(task: Task, folder: Path) -> Path:
 
 def manifest_of(task: Task) -> Manifest:
     """Return the manifest that states everything of `task` but its reference source."""
+    constants = module_constants(task.source)
     entries = task.tensors or tuple(map(_fixed_entry, task.workloads[0].inputs))
     return Manifest(
         title=task.title,
@@ -49,7 +50,7 @@ def manifest_of(task: Task) -> Manifest:
         gradients=task.gradients,
         axes={
             axis.name: AxisRange(
-                default=axis.default if DIMENSION_AXIS.fullmatch(axis.name) else None,
+                default=None if axis.name in constants else axis.default,
                 low=min([axis.low, *(w.axes[axis.name] for w in task.workloads)]),
                 high=axis.high,
             )

@@ -11,6 +11,8 @@ from tasks.constants import module_constants
 from tasks.errors import UserError
 from tasks.importers.bundling import Library
 from tasks.importers.module import is_module_name, read_module_task, wanted
+from tasks.manifest import read_manifest_task
+from tasks.saving import save_task
 from tasks.values import Axis, DType, InputSpec, ProbedSizes, ProbeResult, ReferenceForm
 
 LAYERS = """
@@ -104,6 +106,12 @@ def test_only_what_the_module_imports_is_handed_on_and_nothing_is_executed(packa
     assert "'''" in modules["mypkg.scaling"]
     assert module_constants(task.source) == {"x_dim0": 2, "x_dim1": 8, "x_dim2": 16}
     assert (task.slug, task.title) == ("rmsnorm", "RMSNorm of mypkg.layers")
+
+
+def test_it_is_saved_as_files_that_are_a_task_again(package, tmp_path):
+    task = read_module_task("mypkg.layers:RMSNorm", wanted(["x=2,8,16"], []), PickyProber(), package)
+    again = read_manifest_task(save_task(task, tmp_path / "saved"))
+    assert (again.source, again.axes, again.workloads) == (task.source, task.axes, task.workloads)
 
 
 def test_a_missing_argument_is_guessed_from_the_sizes_the_last_first(package):
