@@ -111,7 +111,9 @@ def test_only_what_the_module_imports_is_handed_on_and_nothing_is_executed(packa
 def test_it_is_saved_as_files_that_are_a_task_again(package, tmp_path):
     task = read_module_task("mypkg.layers:RMSNorm", wanted(["x=2,8,16"], []), PickyProber(), package)
     again = read_manifest_task(save_task(task, tmp_path / "saved"))
-    assert (again.source, again.axes, again.workloads) == (task.source, task.axes, task.workloads)
+    assert again.source == task.source
+    for found, stated in zip(again.workloads, task.workloads, strict=True):
+        assert found.model_copy(update={"name": stated.name}) == stated
 
 
 def test_a_missing_argument_is_guessed_from_the_sizes_the_last_first(package):
