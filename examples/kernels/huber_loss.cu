@@ -1,0 +1,58 @@
+// Huber loss with delta 1: partial sums of a bounded grid, then their mean in one block.
+#include <torch/extension.h>
+
+#include <algorithm>
+
+constexpr int kThreads = 128;
+constexpr int kWarps = kThreads / 32;
+
+__device__ float warp_sum(float v) {
+  for (int offset = 16; offset > 0; offset /= 2) v += __shfl_xor_sync(0xffffffffu, v, offset);
+  return v;
+}
+
+// Sum over the block; every thread gets it.
+__device__ float block_sum(float v) {
+  __shared__ float partial[kWarps];
+  v = warp_sum(v);
+  if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = v;
+  __syncthreads();
+  float total = 0.0f;
+  for (int w = 0; w < kWarps; ++w) total += partial[w];
+  __syncthreads();
+  return total;
+}
+constexpr int64_t kMostBlocks = 256;
+
+__device__ float loss(float difference) {
+  float size = fabsf(difference);
+  return size <= 1.0f ? 0.5f * difference * difference : size - 0.5f;
+}
+
+__global__ void partial_kernel(const float* prediction, const float* target, float* partial, int64_t n) {
+  int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
+  float total = 0.0f;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < n; i += stride) {
+    total += loss(prediction[i] - target[i]);
+  }
+  total = block_sum(total);
+  if (threadIdx.x == 0) partial[blockIdx.x] = total;
+}
+
+__global__ void mean_kernel(const float* partial, float* y, int blocks, int64_t n) {
+  float total = 0.0f;
+  for (int i = threadIdx.x; i < blocks; i += kThreads) total += partial[i];
+  total = block_sum(total);
+  if (threadIdx.x == 0) y[0] = total / n;
+}
+
+torch::Tensor forward(torch::Tensor prediction, torch::Tensor target) {
+  int64_t n = prediction.numel();
+  int64_t blocks = std::min((n + kThreads - 1) / kThreads, kMostBlocks);
+  auto partial = torch::empty({blocks}, prediction.options());
+  auto y = torch::empty({}, prediction.options());
+  partial_kernel<<<blocks, kThreads>>>(
+      prediction.data_ptr<float>(), target.data_ptr<float>(), partial.data_ptr<float>(), n);
+  mean_kernel<<<1, kThreads>>>(partial.data_ptr<float>(), y.data_ptr<float>(), blocks, n);
+  return y;
+}
