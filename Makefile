@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 
 # Where nothing can hold untrusted code, the demo says so and goes on: all that it runs is in this repository.
 demo: install
-	@if $(BIN)/python -c 'import sys; from sandbox.isolation import bubblewrap_problem; sys.exit(bool(bubblewrap_problem()))'; \
+	@if $(BIN)/python -c 'from sandbox.isolation import choose_isolation as choose; from sandbox.settings import SandboxSettings; choose(SandboxSettings.load().isolation)' 2>/dev/null; \
 	then $(BIN)/kernelwright optimize examples/softmax.py; \
 	else echo "No sandbox works here (see kernelwright doctor); the demo runs this repository's own code without one." >&2; \
 	KERNELWRIGHT_ISOLATION=process $(BIN)/kernelwright optimize examples/softmax.py; fi

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_SECONDS = 30.0
+_SECONDS = 120.0
 _STEP_SECONDS = 0.05
 # Its mounts stay out of everybody else's sight, and what the machine mounts meanwhile reaches it.
 _OWN_MOUNTS = ("unshare", "--mount", "--propagation", "slave", "--")
