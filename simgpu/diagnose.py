@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from simgpu.codegen.callgraph import callee
 from simgpu.codegen.program import Program, Site
+from simgpu.errors import SimgpuError
 from simgpu.memory import DeviceMemory
+from simgpu.origin import find_read
 from simgpu.ptx.syntax import Instruction, Space
 from simgpu.report import Diagnostic, DiagnosticKind, Dim3
 from simgpu.runtime import state
@@ -23,20 +26,17 @@ _KINDS = {
     state.FAULT_RACE_SHARED: DiagnosticKind.DATA_RACE_SHARED,
     state.FAULT_RACE_COPY: DiagnosticKind.DATA_RACE_COPY,
     state.FAULT_RACE_GLOBAL: DiagnosticKind.DATA_RACE_GLOBAL,
-    state.FAULT_UNINITIALISED_SHARED: DiagnosticKind.UNINITIALISED_SHARED,
-    state.FAULT_UNINITIALISED_GLOBAL: DiagnosticKind.UNINITIALISED_GLOBAL,
-    state.FAULT_UNINITIALISED_LOCAL: DiagnosticKind.UNINITIALISED_LOCAL,
 }
-_UNINITIALISED = frozenset({
-    DiagnosticKind.UNINITIALISED_SHARED, DiagnosticKind.UNINITIALISED_LOCAL, DiagnosticKind.UNINITIALISED_GLOBAL,
-})  # fmt: skip
-_ACCESS_KINDS = _UNINITIALISED | {
+_UNINITIALISED = {
+    Space.SHARED: DiagnosticKind.UNINITIALISED_SHARED,
+    Space.LOCAL: DiagnosticKind.UNINITIALISED_LOCAL,
+    Space.GLOBAL: DiagnosticKind.UNINITIALISED_GLOBAL,
+}
+_ACCESS_KINDS = frozenset({
     DiagnosticKind.OUT_OF_BOUNDS, DiagnosticKind.MISALIGNED, DiagnosticKind.DATA_RACE_SHARED,
     DiagnosticKind.DATA_RACE_GLOBAL, DiagnosticKind.DATA_RACE_COPY,
-}  # fmt: skip
-_IN_SHARED = frozenset({
-    DiagnosticKind.DATA_RACE_SHARED, DiagnosticKind.DATA_RACE_COPY, DiagnosticKind.UNINITIALISED_SHARED,
 })  # fmt: skip
+_IN_SHARED = frozenset({DiagnosticKind.DATA_RACE_SHARED, DiagnosticKind.DATA_RACE_COPY})
 _WORDS = {"ld": "load", "ldu": "load", "st": "store", "atom": "atomic access", "red": "atomic access", "cp": "copy"}
 _COPY = "an asynchronous copy is under way, which nothing has waited for"
 
@@ -66,6 +66,8 @@ def _asserts(instruction: Instruction) -> bool:
 
 
 def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
+    if worker.fault_kind == state.FAULT_UNINITIALISED:
+        return _uninitialised(launch, worker)
     site = launch.program.sites[worker.fault_site]
     kind = _KINDS[worker.fault_kind]
     if kind is DiagnosticKind.TRAP and _asserts(site.instruction):
@@ -79,21 +81,76 @@ def _diagnostic(launch: FaultContext, worker: state.Worker) -> Diagnostic:
         found = launch.memory.find(address)
         if kind is DiagnosticKind.OUT_OF_BOUNDS and found is not None and found.freed:
             kind = DiagnosticKind.USE_AFTER_FREE
-        near = found or launch.memory.nearest(address)
-        allocation = None if near is None else near.label or f"{near.size} bytes at {near.address:#x}"
+        allocation = _allocation(launch, address)
+    message = _message(launch, kind, worker, address)
+    return _placed(launch, worker, kind, message, site=site, address=address, allocation=allocation)
+
+
+def _placed(
+    launch: FaultContext,
+    worker: state.Worker,
+    kind: DiagnosticKind,
+    message: str,
+    *,
+    site: Site,
+    address: int | None,
+    allocation: str | None,
+    thread: int | None = None,
+) -> Diagnostic:
+    """Build a diagnostic; `thread` is the one that met the fault, unless it is given."""
     location = site.instruction.location
     return Diagnostic(
         kind,
         launch.kernel,
-        _message(launch, kind, worker, address),
+        message,
         site.instruction.line,
         location.file if location else None,
         location.line if location else None,
         _dim3(worker.fault_block[:]),
-        _thread(worker.fault_thread, _dim3(worker.block[:])),
+        _thread(worker.fault_thread if thread is None else thread, _dim3(worker.block[:])),
         address,
         allocation,
     )
+
+
+def _uninitialised(launch: FaultContext, worker: state.Worker) -> Diagnostic:
+    """Describe a use of what nothing has written: the place is that of the read, the message names the use too."""
+    used = launch.program.sites[worker.fault_site]
+    read = find_read(launch.program, worker)
+    if read is None:
+        raise SimgpuError("a use of unwritten memory without a read of it")
+    site, address = launch.program.sites[read.site], int(read.address)
+    in_shared = address >> 56 << 56 == state.SHARED_WINDOW
+    space = Space.SHARED if in_shared else _space(site, address)
+    address -= state.SHARED_WINDOW if in_shared else 0
+    message = f"{_place(launch, site, address, shared=in_shared)}, which nothing has written"
+    if used.use is not None:
+        message += f"; its value {used.use.kind}{_line_of(used, site)}"
+    return _placed(
+        launch,
+        worker,
+        _UNINITIALISED[space],
+        message,
+        site=site,
+        address=address,
+        allocation=_allocation(launch, address) if space is Space.GLOBAL else None,
+        thread=int(read.thread),
+    )
+
+
+def _line_of(used: Site, read: Site) -> str:
+    """Name the line of a use, and its file where that is another one than the read's."""
+    here, there = used.instruction.location, read.instruction.location
+    if here is None:
+        return f" (PTX line {used.instruction.line})"
+    if there is not None and here.file == there.file:
+        return " in the same line" if here.line == there.line else f" in line {here.line}"
+    return f" in line {here.line} of {PurePath(here.file).name}"
+
+
+def _allocation(launch: FaultContext, address: int) -> str | None:
+    near = launch.memory.find(address) or launch.memory.nearest(address)
+    return None if near is None else near.label or f"{near.size} bytes at {near.address:#x}"
 
 
 def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, address: int | None) -> str:
@@ -107,9 +164,6 @@ def _message(launch: FaultContext, kind: DiagnosticKind, worker: state.Worker, a
         return f"{_place(launch, site, address, shared=True)}, into which {_COPY}"
     if kind is DiagnosticKind.DATA_RACE_GLOBAL:
         return _global_race_message(launch, site, address, worker)
-    if kind in _UNINITIALISED:
-        shared = kind is DiagnosticKind.UNINITIALISED_SHARED
-        return f"{_place(launch, site, address, shared=shared)}, which nothing has written"
     return _access_message(launch, kind, site, address)
 
 

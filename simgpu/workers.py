@@ -61,6 +61,9 @@ class WorkerMemory:
         watched = program.copies and program.variant.checks
         self._copies = np.zeros(warps * state.COPY_RING_BYTES if watched else 0, np.uint8)
         own.copies = self._copies.ctypes.data if watched else 0
+        logged = state.READ_LOG * ctypes.sizeof(state.LoggedRead) if program.variant.checks else 0
+        self._reads = np.empty(logged, np.uint8)
+        own.read_log = self._reads.ctypes.data
         self._printed = np.zeros(state.PRINT_BUFFER if program.prints else 0, np.uint8)
         own.print_buffer, own.print_size = self._printed.ctypes.data, len(self._printed)
         self.address = ctypes.addressof(own)

@@ -40,7 +40,8 @@ class Uniformity:
     """The analysis' result.
 
     `shapes` holds a shape for each register that has one (uniform registers always do); `blended` has, for each
-    block, the registers whose writes must keep the old values of lanes that wait elsewhere.
+    block, the registers whose writes must keep the old values of lanes that wait elsewhere; `live` those that are read
+    there or behind it before they are written.
     """
 
     graph: Graph
@@ -50,6 +51,7 @@ class Uniformity:
     vectors: frozenset[int]
     shapes: dict[int, Shape | None]
     blended: dict[int, int]
+    live: dict[int, int]
 
     def is_uniform(self, register: Register) -> bool:
         """Whether one scalar holds the register for the whole warp."""
@@ -75,7 +77,7 @@ def analyse(graph: Graph, block_size: Dim3, private: PrivateMemory, offsets: Map
         found = _find_shapes(graph, rules, search.vectors, blended)
         even = frozenset(index for index in search.vectors if _even(found.get(index)))
         if not even:
-            return Uniformity(graph, rules, pending, divergent, frozenset(search.vectors), found, blended)
+            return Uniformity(graph, rules, pending, divergent, frozenset(search.vectors), found, blended, live)
         pinned |= even
 
 

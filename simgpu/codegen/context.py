@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from simgpu.analysis.copies import copying_loads
 from simgpu.analysis.shapes import Shape, add, known
 from simgpu.analysis.uniformity import Uniformity
+from simgpu.analysis.unwritten import merging_loads, suspects
 from simgpu.codegen.program import RESERVED_SHARED, Program
+from simgpu.codegen.unwritten import Unwritten
 from simgpu.codegen.values import ELEMENT_BITS, WARP, Emitter, Value, constant, pattern
 from simgpu.errors import UnsupportedError
 from simgpu.ptx.declarations import float_bits
@@ -65,8 +66,10 @@ class Context:
         self.program = program
         self.function = function
         self.uniformity = uniformity
-        self.copies = copying_loads(function) if program.variant.checks else frozenset()
-        """Loads that may read what nothing has written, since they only move it."""
+        self.merging = merging_loads(function) if program.follows else frozenset()
+        """Loads that may read what nothing has written, since they only replace some bits of it."""
+        self.unwritten = Unwritten(self, self._suspects())
+        """Which registers hold what nothing has written."""
         self.variables = {variable.name: variable for variable in function.variables}
         self.worker = Value("%w", "ptr", 1)
         self.frame = constant("i64", 0) if function.entry else Value("%frame", "i64", 1)
@@ -80,10 +83,22 @@ class Context:
         """The predicate of a pure predicated instruction; results keep their old values where it is false."""
         self.keep = 0
         """Registers whose writes must keep the values of lanes outside the mask."""
+        self._held: dict[int, dict[str, Value]] = {}
+        """What is known of registers in the open block of the generated code, by element type."""
+        self._open = (self.e, "")
         self.fields: dict[str, str] = {}
         """The entry block's loads of the worker's fields, by the name of the value."""
         self.locations: dict[str, Value] = {}
         """Pointers to `.param` variables."""
+
+    def _suspects(self) -> frozenset[int]:
+        if not self.program.follows:
+            return frozenset()
+        function = self.function
+        passing = [variable for variable in function.variables if variable.space is Space.PARAM]
+        if not function.entry:
+            passing += [*function.results, *function.params]
+        return suspects(function, {variable.name for variable in passing}, self.merging)
 
     # Masks
 
@@ -108,6 +123,24 @@ class Context:
         if self.full:
             return constant("i32", 0)
         return self.e.intrinsic("cttz", self.bits(), extra="i1 true")
+
+    def rarely(self, condition: Value, compute: Callable[[], Sequence[Value]]) -> list[Value]:
+        """Generate what runs only if a condition holds, which it seldom does; return its results, else zeros."""
+        here, look, go = self.e.block, self.e.label("look"), self.e.label("go")
+        self.e.line(f"br i1 {condition.text}, label %{look}, label %{go}, !prof !0")
+        self.e.start(look)
+        found, end = compute(), self.e.block
+        self.e.line(f"br label %{go}")
+        self.e.start(go)
+        zero = "zeroinitializer"
+        return [
+            self.e.value(
+                f"phi {one.type} [ {zero if one.lanes > 1 else 0}, %{here} ], [ {one.text}, %{end} ]",
+                one.element,
+                one.lanes,
+            )
+            for one in found
+        ]
 
     def any(self, mask: Value) -> Value:
         """Return whether any lane of a mask is set."""
@@ -186,12 +219,29 @@ class Context:
 
     def fetch(self, register: Register) -> Value:
         """Return a register's bits."""
-        return self.e.load(self.slot(register), integer_element(register.type), self.lanes_of(register))
+        held, element = self._values(register), integer_element(register.type)
+        if element not in held:
+            held[element] = self.e.load(self.slot(register), element, self.lanes_of(register))
+        return held[element]
+
+    def _read(self, register: Register, kind: ScalarType) -> Value:
+        if register.type.bits != kind.bits:
+            return self.as_kind(self.fetch(register), kind)
+        held, element = self._values(register), element_of(kind)
+        if element not in held:
+            held[element] = self.as_kind(self.fetch(register), kind)
+        return held[element]
+
+    def _values(self, register: Register) -> dict[str, Value]:
+        """Return what the open block of code has already loaded or computed for a register."""
+        if self._open != (self.e, self.e.block):
+            self._open, self._held = (self.e, self.e.block), {}
+        return self._held.setdefault(register.index, {})
 
     def source(self, operand: Operand, kind: ScalarType) -> Value:
         """Return an operand as a value of a PTX type; registers may be wider than the type."""
         if isinstance(operand, Register):
-            return self.as_kind(self.fetch(operand), kind)
+            return self._read(operand, kind)
         if isinstance(operand, Negated):
             value = self.fetch(operand.register)
             return self.e.number("xor", value, 1)
@@ -245,6 +295,9 @@ class Context:
         raw = self.e.cast("bitcast", value, f"i{value.bits}")
         raw = self.e.resize(raw, integer_element(operand.type))
         self._store(operand, raw)
+        held = self._values(operand)
+        if held[raw.element] == raw and value.bits == raw.bits:
+            held[value.element] = value
 
     def extended_result(self, operand: Operand, value: Value, *, signed: bool) -> None:
         """Write an integer to a register that may be wider, with its sign where it has one."""
@@ -262,6 +315,9 @@ class Context:
             value = self.e.splat(value)
             value = self._blend(register, value)
         self.e.store(value, self.slot(register))
+        held = self._values(register)
+        held.clear()
+        held[value.element] = value
 
     def _blend(self, register: Register, value: Value) -> Value:
         keeps = bool(self.keep >> register.index & 1)

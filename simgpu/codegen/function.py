@@ -6,7 +6,7 @@ from simgpu.analysis.graph import Block, Branch, Graph, Jump, Leave, Switch, bui
 from simgpu.analysis.spinning import acts
 from simgpu.analysis.uniformity import PrivateMemory, analyse
 from simgpu.codegen.context import FULL, Context, integer_element
-from simgpu.codegen.program import CountedBlock, Program
+from simgpu.codegen.program import CountedBlock, Program, UseKind
 from simgpu.codegen.values import WARP, Value, constant
 from simgpu.errors import UnsupportedError
 from simgpu.lowering import EFFECTS, lower
@@ -30,17 +30,18 @@ class FunctionCode:
         self._pending = uniformity.pending
         self._divergent = uniformity.divergent_blocks
         self._dispatchers: dict[tuple[int, ...], str] = {}
-        self._unwritten: list[tuple[int, ...]] = []
+        self._promised: list[tuple[int, ...]] = []
 
     def generate(self) -> str:
         """Return the function's definition."""
         self._prologue()
         for index in self._graph.order:
             self._block(self._graph.blocks[index])
-        while self._unwritten:
-            self._write_dispatcher(self._unwritten.pop())
+        while self._promised:
+            self._write_dispatcher(self._promised.pop())
         lines = self.context.e.lines
-        body = "\n".join([lines[0], *self.context.fields.values(), *lines[1:]])
+        slots = self.context.unwritten.slots.values()
+        body = "\n".join([lines[0], *slots, *self.context.fields.values(), *lines[1:]])
         return f"{self._signature()} #0 {{\n{body}\n}}\n"
 
     def _signature(self) -> str:
@@ -72,16 +73,25 @@ class FunctionCode:
         e.line(f"br label %b{self._graph.order[0]}")
 
     def _parameters(self) -> None:
-        context, e = self.context, self.context.e
+        context = self.context
         if not self._function.entry:
             for number, variable in enumerate((*self._function.results, *self._function.params)):
                 context.locations[variable.name] = Value(f"%a{number}", "ptr", 1)
                 context.variables[variable.name] = variable
         for variable in self._function.variables:
             if variable.space is Space.PARAM:
-                name = e.name("param")
-                e.line(f"{name} = alloca [{WARP * _bytes(variable)} x i8], align 64")
-                context.locations[variable.name] = Value(name, "ptr", 1)
+                context.locations[variable.name] = self._parameter(variable)
+
+    def _parameter(self, variable: Variable) -> Value:
+        """Make room for what a call passes: each lane's value, then the masks of unwritten words."""
+        e, size = self.context.e, WARP * _bytes(variable)
+        place = Value(e.name("param"), "ptr", 1)
+        words = -(-_bytes(variable) // 4) if self._program.follows else 0
+        e.line(f"{place.text} = alloca [{size + 4 * words} x i8], align 64")
+        masks = e.address(place, size)
+        for word in range(words):
+            e.store(constant("i32", 0), e.address(masks, 4 * word))
+        return place
 
     def _entry_mask(self) -> Value:
         context, e = self.context, self.context.e
@@ -111,13 +121,28 @@ class FunctionCode:
             e.line(f"store <32 x i1> zeroinitializer, ptr %m{block.index}")
         context.live = self._live(block.index)
         context.keep = context.uniformity.blended[block.index]
+        context.unwritten.begin_block()
         if block.loops and block.loops[-1] == block.index:
             self._burn_fuel(block)
         if self._program.variant.counters:
             self._count(block)
         for instruction in block.instructions:
             self._instruction(instruction)
+        self._test_unwritten(block)
         self._leave(block)
+
+    def _test_unwritten(self, block: Block) -> None:
+        """Report a branch that hangs on what nothing has written, and keep what is known of the registers."""
+        unwritten, end = self.context.unwritten, block.terminator
+        if not unwritten.followed:
+            return
+        if isinstance(end, Branch | Switch):
+            tested = end.predicate if isinstance(end, Branch) else end.index
+            unwritten.use(end.instruction, (tested,), UseKind.BRANCH)
+        live = 0
+        for successor in block.successors:
+            live |= self.context.uniformity.live[successor]
+        unwritten.end_block(live)
 
     def _live(self, index: int) -> Value:
         """Return the lanes that have not left the kernel; those that returned from a called function have not."""
@@ -193,6 +218,8 @@ class FunctionCode:
     def _guarded_effect(self, instruction: Instruction, guard: Value) -> None:
         """Jump over a predicated memory access or barrier that no lane executes."""
         context, e = self.context, self.context.e
+        if instruction.predicate is not None:
+            context.unwritten.use(instruction, (instruction.predicate,), UseKind.GUARD)
         whole = context.mask
         some = guard
         if guard.lanes == WARP:
@@ -200,9 +227,11 @@ class FunctionCode:
             context.guard = guard
             some = context.any(context.mask)
         act, skip = e.label("act"), e.label("skip")
+        context.unwritten.begin_branch(instruction)
         e.line(f"br i1 {some.text}, label %{act}, label %{skip}")
         e.start(act)
         lower(context, instruction)
+        context.unwritten.end_branch(instruction)
         e.line(f"br label %{skip}")
         e.start(skip)
         context.mask, context.guard = whole, None
@@ -282,7 +311,7 @@ class FunctionCode:
             return f"b{candidates[0]}"
         if candidates not in self._dispatchers:
             self._dispatchers[candidates] = self.context.e.label("dispatch")
-            self._unwritten.append(candidates)
+            self._promised.append(candidates)
         return self._dispatchers[candidates]
 
     def _write_dispatcher(self, candidates: tuple[int, ...]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
+from simgpu.analysis.unwritten import reads_memory
 from simgpu.analysis.widths import global_shift, memory_accesses, shared_shift
 from simgpu.codegen.callgraph import function_addresses, reachable, recursive, taken_addresses
-from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Space, Special, Symbol, Variable
+from simgpu.ptx.syntax import Address, Function, Instruction, ModuleSyntax, Register, Space, Special, Symbol, Variable
 from simgpu.report import Dim3
 
 _SHARED_ALIGN = 16
@@ -33,6 +35,29 @@ class Variant:
         return self.block[0] * self.block[1] * self.block[2]
 
 
+class UseKind(StrEnum):
+    """How a value that nothing has written matters; the words of a diagnostic."""
+
+    BRANCH = "decides a branch"
+    GUARD = "decides whether an instruction runs"
+    ADDRESS = "is part of an address"
+    STORED = "is stored to global memory"
+    ATOMIC = "is an atomic's operand"
+    LANES = "says which lanes take part"
+    BARRIER = "is a barrier's operand"
+    CALLED = "says which function is called"
+    COPIED = "says how much is copied"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A place where registers' values matter, within a function."""
+
+    kind: UseKind
+    function: Function
+    registers: tuple[Register, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """An instruction that can fault, as a fault names it."""
@@ -40,6 +65,8 @@ class Site:
     instruction: Instruction
     size: int
     space: Space
+    use: Use | None = None
+    """Set where what matters is not the instruction's access but whether its operands are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +113,8 @@ class Program:
     """Whether it copies asynchronously."""
     crowded: bool = False
     """Whether checked accesses are calls of shared functions: inline, so many would take long to compile."""
+    follows: bool = False
+    """Whether values that nothing has written are followed to their uses."""
     prints: bool = False
     """Whether it calls `printf`."""
     sites: list[Site] = field(default_factory=list)
@@ -100,6 +129,13 @@ class Program:
     def site(self, instruction: Instruction, size: int = 0, space: Space = Space.GENERIC) -> int:
         """Give a place that can fault its number."""
         self.sites.append(Site(instruction, size, space))
+        return len(self.sites) - 1
+
+    def use_site(
+        self, instruction: Instruction, function: Function, registers: tuple[Register, ...], kind: UseKind
+    ) -> int:
+        """Give a place where values matter its number."""
+        self.sites.append(Site(instruction, 0, Space.GENERIC, Use(kind, function, registers)))
         return len(self.sites) - 1
 
 
@@ -129,6 +165,7 @@ def plan_program(syntax: ModuleSyntax, kernel: Function, variant: Variant) -> Pr
     }
     program.waits_by_mbarrier = "mbarrier" in used
     program.copies = "cp" in used
+    program.follows = variant.checks and reads_memory(program.functions)
     program.crowded = variant.checks and memory_accesses(program.functions) > _MOST_INLINE
     return program
 

@@ -71,6 +71,8 @@ class Emitter:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.block = "entry"
+        """The open block's name."""
         self.declarations: set[str] = set()
         self._count = 0
 
@@ -91,6 +93,7 @@ class Emitter:
     def start(self, label: str) -> None:
         """Begin a block."""
         self.lines.append(f"{label}:")
+        self.block = label
 
     def value(self, text: str, element: str, lanes: int) -> Value:
         """Write an instruction that gives a value."""

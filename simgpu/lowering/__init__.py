@@ -22,6 +22,7 @@ from simgpu.lowering import (
     half,
     integer,
     matrix,
+    matrix_moves,
     mbarrier,
     memory,
     moves,
@@ -32,6 +33,7 @@ from simgpu.lowering import (
     warp,
     wmma,
 )
+from simgpu.lowering.unwritten import follow
 from simgpu.ptx.syntax import Instruction
 
 Lowering = Callable[[Context, Instruction], None]
@@ -46,6 +48,7 @@ _ANY: dict[str, Lowering] = {
     **copies.TABLE,
     **atomic.TABLE,
     **matrix.TABLE,
+    **matrix_moves.TABLE,
     **mbarrier.TABLE,
     **wmma.TABLE,
     **warp.TABLE,
@@ -68,7 +71,14 @@ def lower(context: Context, instruction: Instruction) -> None:
     UnsupportedError
         When simgpu lacks the instruction or one of its modifiers.
     """
-    find(instruction)(context, instruction)
+    lowering = find(instruction)
+    if not context.unwritten.followed:
+        lowering(context, instruction)
+        return
+    context.unwritten.begin(instruction)
+    follow(context, instruction)
+    lowering(context, instruction)
+    context.unwritten.end(instruction)
 
 
 def find(instruction: Instruction) -> Lowering:

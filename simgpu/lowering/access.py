@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from simgpu.analysis.shapes import Shape
 from simgpu.codegen.context import Context
+from simgpu.codegen.program import UseKind
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.shadow import RACE_SHARED, Action, action_of, blame_changes, watch, watches_shared
 from simgpu.lowering.tags import RACE_GLOBAL, watch_tags, watches_global
@@ -22,6 +23,7 @@ SPACE_CODES = {Space.GLOBAL: 0, Space.CONST: 0, Space.SHARED: 1, Space.LOCAL: 2,
 _SHARED_BITS = 32
 _FEW_WORDS = 4
 _PERMUTED_SPAN = 64
+_NO_LANES = constant("i32", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def open_access(
 ) -> Access:
     """Describe an access; `action` is needed where the opcode does not tell whether it reads or writes."""
     size = int(element[1:]) // 8 * count
+    c.unwritten.use(i, (operand,), UseKind.ADDRESS)
     site = c.program.site(i, size, space)
     address = c.address(operand)
     shape = c.shape(operand)
@@ -105,10 +108,7 @@ def uniform_pointer(c: Context, access: Access) -> Value:
     if not _checked(c, access):
         return _pointer(c, host)
     good = _in_bounds(c, access, address, access.size)
-    slow, go = c.e.label("slow"), c.e.label("go")
-    here = c.e.label("here")
-    c.e.line(f"br label %{here}")
-    c.e.start(here)
+    here, slow, go = c.e.block, c.e.label("slow"), c.e.label("go")
     c.e.line(f"br i1 {good.text}, label %{go}, label %{slow}, !prof !1")
     c.e.start(slow)
     code = constant("i32", SPACE_CODES[access.space])
@@ -149,15 +149,24 @@ def _in_bounds(c: Context, access: Access, first: Value, span: int) -> Value:
     return c.e.binary("and", inside, c.e.compare("icmp eq", odd, constant("i64", 0)))
 
 
-def resolve(c: Context, access: Access) -> Value:
-    """Check each lane's access by the runtime, its shadow included; return the host addresses."""
-    hosts = translate(c, access)
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Checked host addresses, one for each lane."""
+
+    hosts: Value
+    unwritten: Value
+    """The lanes that read what nothing has written in shared memory."""
+
+
+def resolve(c: Context, access: Access) -> Places:
+    """Check each lane's access by the runtime, its shadow included."""
+    hosts, found = translate(c, access), _NO_LANES
     hard = Action.HARD if access.action is Action.WRITE else Action(0)
     if watches_shared(c, access):
-        watch(c, access, access.action | hard)
+        found = watch(c, access, access.action | hard)
     if watches_global(c, access):
         watch_tags(c, access, access.action | hard)
-    return hosts
+    return Places(hosts, found if Action.READ in access.action else _NO_LANES)
 
 
 def translate(c: Context, access: Access) -> Value:
@@ -219,26 +228,21 @@ def guarded(
     c.e.line(f"br i1 {good.text}, label %{quick}, label %{careful}, !prof !1")
     c.e.start(quick)
     first = fast(_pointer(c, host))
-    quick_end = _close(c, join)
+    quick_end = c.e.block
+    c.e.line(f"br label %{join}")
     c.e.start(careful)
     second = slow()
-    careful_end = _close(c, join)
+    careful_end = c.e.block
+    c.e.line(f"br label %{join}")
     c.e.start(join)
     return [
-        c.e.value(
+        one
+        if one == two == _NO_LANES
+        else c.e.value(
             f"phi {one.type} [ {one.text}, %{quick_end} ], [ {two.text}, %{careful_end} ]", one.element, one.lanes
         )
         for one, two in zip(first, second, strict=True)
     ]
-
-
-def _close(c: Context, join: str) -> str:
-    """End the open block by a jump to `join` and return the block's own name."""
-    end = c.e.label("end")
-    c.e.line(f"br label %{end}")
-    c.e.start(end)
-    c.e.line(f"br label %{join}")
-    return end
 
 
 def _window_test(c: Context, access: Access, window: Window) -> Value | None:
@@ -254,10 +258,33 @@ def _window_test(c: Context, access: Access, window: Window) -> Value | None:
     return good
 
 
-def gather(c: Context, access: Access) -> list[Value]:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The elements that lanes have loaded, and masks of the lanes in which they are what nothing has written.
+
+    At first that is one mask, of what was read in shared memory; then a vector of one for each word, or nothing where
+    nothing is followed.
+    """
+
+    values: tuple[Value, ...]
+    unwritten: tuple[Value, ...]
+
+    @classmethod
+    def of(cls, flat: Sequence[Value], count: int) -> Loaded:
+        """Take apart what `flat` returns; `count` tells how many elements there are."""
+        return cls(tuple(flat[:count]), tuple(flat[count:]))
+
+    @property
+    def flat(self) -> list[Value]:
+        """All of it in one list, as ways of the generated code join it."""
+        return [*self.values, *self.unwritten]
+
+
+def gather(c: Context, access: Access) -> Loaded:
     """Load one lane after the other."""
-    hosts = resolve(c, access)
-    return [_gathered(c, hosts, access, place) for place in range(access.count)]
+    places = resolve(c, access)
+    values = (_gathered(c, places.hosts, access, place) for place in range(access.count))
+    return Loaded(tuple(values), (places.unwritten,))
 
 
 def _gathered(c: Context, hosts: Value, access: Access, place: int) -> Value:
@@ -266,12 +293,20 @@ def _gathered(c: Context, hosts: Value, access: Access, place: int) -> Value:
     )
 
 
-def watch_load(c: Context, access: Access, window: Window | None = None) -> None:
-    """Check a load for races and for memory that nothing has written."""
+def watch_load(c: Context, access: Access, window: Window | None = None) -> Value:
+    """Check a load for races; return the lanes that read what nothing has written in shared memory.
+
+    Where one address serves all lanes, it is all lanes.
+    """
+    found = _NO_LANES
     if watches_shared(c, access):
-        watch(c, access, access.action, *_pattern(access, window))
+        found = watch(c, access, access.action, *_pattern(access, window))
+        if access.address.lanes == 1:
+            some = c.e.compare("icmp ne", found, _NO_LANES)
+            found = c.e.select(some, constant("i32", -1), _NO_LANES)
     if watches_global(c, access):
         _watch_tags(c, access, window)
+    return found
 
 
 def _watch_tags(c: Context, access: Access, window: Window | None) -> Value:

@@ -43,7 +43,7 @@ def _atomic(c: Context, i: Instruction) -> None:
         site = constant("i32", access.site)
         c.e.call("sgpu_count_atomic", None, c.worker, site, c.e.splat(access.address), c.bits())
     publish_before(c, i)
-    hosts = resolve(c, replace(access, address=c.e.splat(access.address)))
+    hosts = resolve(c, replace(access, address=c.e.splat(access.address))).hosts
     name = _function(c, i, operation, kind)
     raw = ScalarType(f"b{kind.bits}")
     sources = [

@@ -91,7 +91,7 @@ def stamp(c: Context, first: Value, runs: Sequence[Run], *, writes: bool) -> tup
         if run.touched is not None:
             bad = c.e.binary("and", bad, run.touched)
             new = c.e.select(run.touched, new, before)
-        trouble = c.e.binary("or", trouble, _any(c, bad))
+        trouble = c.e.binary("or", trouble, any_of(c, bad))
         stamps.append((new, place))
     return trouble, stamps
 
@@ -107,7 +107,8 @@ def _foreign(c: Context, tags: Value, epoch: Value, tag: Value) -> Value:
     return c.e.binary("and", recent, c.e.compare("icmp ne", tags, c.e.splat(tag, tags.lanes)))
 
 
-def _any(c: Context, flags: Value) -> Value:
+def any_of(c: Context, flags: Value) -> Value:
+    """Tell whether any of some flags is set."""
     if flags.lanes == 1:
         return flags
     bits = c.e.value(f"bitcast {flags.typed} to i{flags.lanes}", "i1", 1)

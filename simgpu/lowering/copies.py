@@ -54,16 +54,17 @@ def _copied(c: Context, source: Access, kept: Operand | None) -> list[Value]:
     """Load what is copied; bytes past the source size are zero and are not read at all."""
     if kept is None or (isinstance(kept, Immediate) and kept.value >= source.size):
         count_access(c, source, 0)
-        return load_values(c, source)
+        return list(load_values(c, source).values)
     length = c.e.splat(c.source(kept, ScalarType.U32))
-    whole, values = c.mask, []
+    whole = c.mask
+    values: list[Value] = []
     base = c.e.splat(source.address)
     for place in range(source.count):
         c.mask = c.both(whole, c.e.compare("icmp ugt", length, constant("i32", 4 * place, WARP)))
         piece = replace(source, count=1, address=c.e.number("add", base, 4 * place), shape=None)
         if place == 0:
             count_access(c, replace(source, address=base), 0)
-        values += gather(c, piece)
+        values += gather(c, piece).values
     c.mask = whole
     return values
 

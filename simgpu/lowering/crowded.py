@@ -13,30 +13,41 @@ from dataclasses import replace
 
 from simgpu.codegen.context import FULL, Context
 from simgpu.codegen.values import WARP, Value, constant, pattern
-from simgpu.lowering.access import Access, find_window
+from simgpu.lowering.access import Access, Loaded, find_window
+from simgpu.lowering.unwritten_memory import Leaving, followed, words_of
 
-_Load = Callable[[Context, Access], list[Value]]
-_Store = Callable[[Context, Access, Sequence[Value]], None]
+_Load = Callable[[Context, Access], Loaded]
+_Store = Callable[[Context, Access, Sequence[Value], Leaving | None], None]
 
 
-def load_by_call(c: Context, access: Access, load: _Load) -> list[Value]:
+def load_by_call(c: Context, access: Access, load: _Load) -> Loaded:
     """Load by a call of what `load` generates."""
     lanes = 1 if access.address.lanes == 1 else WARP
-    results = [constant(access.element, 0, lanes)] * access.count
+    follows = followed(c, access)
+    masks = [constant("i32", 0, words_of(access))] if follows else []
+    results = [*[constant(access.element, 0, lanes)] * access.count, *masks]
     form = _Form(c, access)
-    return c.outlined(form.name("load"), results, form.inputs, lambda inputs: load(c, form.access_of(inputs)))
+    name = form.name("follow" if follows else "load")
+    found = c.outlined(name, results, form.inputs, lambda inputs: load(c, form.access_of(inputs)).flat)
+    return Loaded.of(found, access.count)
 
 
-def store_by_call(c: Context, access: Access, values: Sequence[Value], store: _Store) -> None:
+def store_by_call(
+    c: Context, access: Access, values: Sequence[Value], unwritten: Leaving | None, store: _Store
+) -> None:
     """Store by a call of what `store` generates."""
     form = _Form(c, access)
+    masks = () if unwritten is None else (unwritten.site, *unwritten.masks)
+    first, behind = len(form.inputs), len(form.inputs) + len(values)
 
     def body(inputs: Sequence[Value]) -> Sequence[Value]:
-        store(c, form.access_of(inputs), inputs[len(form.inputs) :])
+        leaves = Leaving(inputs[behind], tuple(inputs[behind + 1 :])) if masks else None
+        store(c, form.access_of(inputs), inputs[first:behind], leaves)
         return ()
 
     kinds = ".".join(str(value.lanes) for value in values)
-    c.outlined(f"{form.name('store')}.{kinds}", (), (*form.inputs, *values), body)
+    name = f"{form.name('leave' if masks else 'store')}.{kinds}.{len(masks)}"
+    c.outlined(name, (), (*form.inputs, *values, *masks), body)
 
 
 class _Form:

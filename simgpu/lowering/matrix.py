@@ -1,4 +1,4 @@
-"""Tensor-core products: `mma.sync` and the moves of its matrices (PTX ISA, 'Matrix Fragments for mma').
+"""Tensor-core products: `mma.sync` (PTX ISA, 'Matrix Fragments for mma').
 
 A product is generated once per form as a support function on whole fragments. With ``g = lane / 4`` and
 ``t = lane % 4``, register ``r`` of A holds row ``g + 8 * (r % 2)`` and the ``32 / bits`` columns from
@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simgpu.codegen.context import Context
-from simgpu.codegen.values import WARP, Value, constant, pattern
-from simgpu.lowering.access import count_access, open_access, resolve
+from simgpu.codegen.unwritten import NOWHERE, Lanes, lanes_of
+from simgpu.codegen.values import WARP, Value, constant
 from simgpu.lowering.eight import EIGHT_BIT_FORMATS, widen_eight
 from simgpu.lowering.half import round_to, widen
 from simgpu.lowering.modifiers import Modifiers
-from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space, Vector
+from simgpu.ptx.syntax import Instruction, Operand, ScalarType, Vector
 
 _SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
 _TF32_MASK = -(1 << 13)
@@ -32,9 +32,6 @@ _FORMS: dict[str, dict[int, tuple[int, ...]]] = {
 }  # fmt: skip
 """The depths of `mma` for each type of A and number of rows; unsigned types are as signed ones."""
 _SUMS = {"f16": {"f16", "f32"}, "f64": {"f64"}, "e4m3": {"f16", "f32"}, "e5m2": {"f16", "f32"}}
-_ROW_BYTES = 16
-_MATRIX_LANES = 8
-_COUNTS = {"x1": 1, "x2": 2, "x4": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +111,28 @@ def multiply(
 
     results = [constant(product.register, 0, WARP)] * product.sums(product.result)
     return c.outlined(product.name, results, (*a, *b, *added), body)
+
+
+def unwritten_product(
+    c: Context, product: Product, a: Sequence[Lanes], b: Sequence[Lanes], added: Sequence[Lanes]
+) -> list[Lanes]:
+    """Return where D's registers hang on what nothing has written: of A only their rows count, of B their columns."""
+    rows = [_reached(c, "rows", c.unwritten.joined(a[half :: product.halves])) for half in range(product.halves)]
+    columns = [_reached(c, "columns", c.unwritten.joined(b), constant("i32", side)) for side in range(2)]
+    found = []
+    for register in range(product.sums(product.result)):
+        elements = (2 * register, 2 * register + 1) if product.result == "f16" else (register,)
+        parts = [lanes for element in elements for lanes in (rows[element // 2], columns[element % 2])]
+        own = added[register : register + 1] if product.added == product.result else added
+        found.append(c.unwritten.joined([*parts, *own]))
+    return found
+
+
+def _reached(c: Context, what: str, lanes: Lanes, *more: Value) -> Lanes:
+    if not lanes:
+        return NOWHERE
+    number = c.unwritten.number(lanes)
+    return lanes_of(c.e.call(f"sgpu_unwritten_{what}", constant("i32", 0), number, *more))
 
 
 def elements(c: Context, register: Value, kind: str) -> list[Value]:
@@ -217,7 +236,15 @@ def _product(c: Context, i: Instruction) -> None:
     expected = (product.halves * product.groups, product.groups, product.sums(product.added))
     if tuple(map(len, fragments)) != expected:
         raise c.unsupported(i, "fragments of another size")
-    write_registers(c, i, i.operands[0], multiply(c, product, *fragments))
+    held = [unwritten_registers(c, i, operand) for operand in i.operands[1:4]]
+    write_registers(c, i, i.operands[0], multiply(c, product, *fragments), unwritten_product(c, product, *held))
+
+
+def unwritten_registers(c: Context, i: Instruction, operand: Operand) -> list[Lanes]:
+    """Return in which lanes nothing has written a braced operand's registers."""
+    if not isinstance(operand, Vector):
+        raise c.unsupported(i)
+    return [c.unwritten.lanes(item) for item in operand.items]
 
 
 def registers(c: Context, i: Instruction, operand: Operand, element: str = "i32") -> list[Value]:
@@ -228,109 +255,16 @@ def registers(c: Context, i: Instruction, operand: Operand, element: str = "i32"
     return [c.e.splat(c.source(item, kind)) for item in operand.items]
 
 
-def write_registers(c: Context, i: Instruction, operand: Operand, values: Sequence[Value]) -> None:
-    """Write vectors to a braced operand."""
+def write_registers(
+    c: Context, i: Instruction, operand: Operand, values: Sequence[Value], unwritten: Sequence[Lanes] = ()
+) -> None:
+    """Write vectors to a braced operand; `unwritten` tells in which lanes they are so, where that is known."""
     if not isinstance(operand, Vector) or len(operand.items) != len(values):
         raise c.unsupported(i, "a fragment of another size")
     for item, value in zip(operand.items, values, strict=True):
         c.result(item, value)
+    for item, lanes in zip(operand.items, unwritten, strict=False):
+        c.unwritten.give(item, [lanes])
 
 
-def _load_matrices(c: Context, i: Instruction) -> None:
-    """`ldmatrix`: lanes 8 m to 8 m + 7 point to the rows of matrix m; every lane gets two of its elements."""
-    count, transposed, hosts = _matrix_rows(c, i, i.operands[1], counted=0)
-    load = _transposed_pair if transposed else _row_pair
-    values = [load(c, hosts, _MATRIX_LANES * matrix) for matrix in range(count)]
-    target = i.operands[0]
-    write_registers(c, i, target if isinstance(target, Vector) else Vector((target,)), values)
-
-
-def _matrix_rows(c: Context, i: Instruction, place: Operand, *, counted: int) -> tuple[int, bool, Value]:
-    """Return how many 8x8 matrices move, whether transposed, and the checked addresses of their rows."""
-    modifiers = Modifiers(i)
-    modifiers.take("sync")
-    modifiers.take("aligned")
-    modifiers.take("m8n8")
-    count = _COUNTS[modifiers.take(*_COUNTS) or "x1"]
-    transposed = modifiers.has("trans")
-    space = Space.SHARED if modifiers.take("shared", "shared::cta") else Space.GENERIC
-    kind = modifiers.kind()
-    modifiers.done()
-    if kind is not ScalarType.B16 or not isinstance(place, Address):
-        raise c.unsupported(i)
-    whole = c.mask
-    used = pattern("i1", [lane < _MATRIX_LANES * count for lane in range(WARP)])
-    c.mask = used if c.full else c.e.binary("and", c.mask, used)
-    access = open_access(c, i, place, space, element="i64", count=_ROW_BYTES // 8)
-    access = access.spread(c)
-    count_access(c, access, counted)
-    hosts = resolve(c, access)
-    c.mask = whole
-    return count, transposed, hosts
-
-
-def _row_places(c: Context, hosts: Value, first: int) -> Value:
-    """Return each lane's place of two neighbours in a row."""
-    rows = c.e.shuffle(hosts, [first + lane // 4 for lane in range(WARP)])
-    return c.e.binary("add", rows, pattern("i64", [lane % 4 * 4 for lane in range(WARP)]))
-
-
-def _column_places(c: Context, hosts: Value, first: int, place: int) -> Value:
-    """Return each lane's place of one of two neighbours in a column."""
-    rows = c.e.shuffle(hosts, [first + lane % 4 * 2 + place for lane in range(WARP)])
-    return c.e.binary("add", rows, pattern("i64", [lane // 4 * 2 for lane in range(WARP)]))
-
-
-def _row_pair(c: Context, hosts: Value, first: int) -> Value:
-    return c.e.call("sgpu_gather_i32", constant("i32", 0, WARP), _row_places(c, hosts, first), c.bits())
-
-
-def _transposed_pair(c: Context, hosts: Value, first: int) -> Value:
-    halves = []
-    for place in range(2):
-        spot = _column_places(c, hosts, first, place)
-        half = c.e.call("sgpu_gather_i16", constant("i16", 0, WARP), spot, c.bits())
-        halves.append(c.e.cast("zext", half, "i32"))
-    return c.e.binary("or", halves[0], c.e.number("shl", halves[1], 16))
-
-
-def _store_matrices(c: Context, i: Instruction) -> None:
-    """`stmatrix`: the inverse of `ldmatrix`."""
-    count, transposed, hosts = _matrix_rows(c, i, i.operands[0], counted=1)
-    given = i.operands[1]
-    values = registers(c, i, given if isinstance(given, Vector) else Vector((given,)))
-    if len(values) != count:
-        raise c.unsupported(i, "a fragment of another size")
-    for matrix, value in enumerate(values):
-        first = _MATRIX_LANES * matrix
-        if not transposed:
-            c.e.call("sgpu_scatter_i32", None, _row_places(c, hosts, first), c.bits(), value)
-            continue
-        for place in range(2):
-            half = c.e.cast("trunc", c.e.number("lshr", value, 16 * place), "i16")
-            c.e.call("sgpu_scatter_i16", None, _column_places(c, hosts, first, place), c.bits(), half)
-
-
-def _transpose(c: Context, i: Instruction) -> None:
-    """`movmatrix`: transpose an 8x8 matrix of 16-bit elements across the warp."""
-    modifiers = Modifiers(i)
-    for name in ("sync", "aligned", "m8n8", "trans", "b16"):
-        modifiers.take(name)
-    modifiers.done()
-    value = c.e.splat(c.source(i.operands[1], ScalarType.B32))
-    halves = [c.e.cast("trunc", c.e.number("lshr", value, 16 * side), "i16") for side in range(2)]
-    pieces = []
-    for place in range(2):
-        sources = [(lane % 4 * 2 + place) * 4 + lane // 8 for lane in range(WARP)]
-        odd = pattern("i1", [lane // 4 % 2 for lane in range(WARP)])
-        even_row, odd_row = (c.e.shuffle(half, sources) for half in halves)
-        pieces.append(c.e.cast("zext", c.e.select(odd, odd_row, even_row), "i32"))
-    c.result(i.operands[0], c.e.binary("or", pieces[0], c.e.number("shl", pieces[1], 16)))
-
-
-TABLE: dict[str, Callable[[Context, Instruction], None]] = {
-    "mma": _product,
-    "ldmatrix": _load_matrices,
-    "stmatrix": _store_matrices,
-    "movmatrix": _transpose,
-}
+TABLE: dict[str, Callable[[Context, Instruction], None]] = {"mma": _product}

@@ -48,7 +48,7 @@ def _hosts(c: Context, i: Instruction, operand: Operand, space: Space) -> Value:
         raise c.unsupported(i)
     access = open_access(c, i, operand, space, element="i64", count=1).spread(c)
     count_access(c, access, 2)
-    return resolve(c, access)
+    return resolve(c, access).hosts
 
 
 def _initialise(c: Context, i: Instruction, space: Space) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from simgpu.codegen.context import Context, element_of
+from simgpu.codegen.unwritten import NOWHERE, Lanes, lanes_of
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.access import (
     Access,
+    Loaded,
     Window,
     contiguous,
     count_access,
@@ -23,8 +26,9 @@ from simgpu.lowering.access import (
 )
 from simgpu.lowering.crowded import load_by_call, store_by_call
 from simgpu.lowering.modifiers import Modifiers
-from simgpu.lowering.shadow import Action, order_if_acquiring, watch_values
+from simgpu.lowering.shadow import Action, order_if_acquiring
 from simgpu.lowering.tags import publish_before, see_after
+from simgpu.lowering.unwritten_memory import Leaving, element_lanes, leaving, unwritten_words, watch_leaving
 from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space, Symbol, Vector
 
 _SPACES = {
@@ -81,20 +85,26 @@ def _load(c: Context, i: Instruction) -> None:
         raise c.unsupported(i)
     items = target.items if isinstance(target, Vector) else (target,)
     element, parts = _elements(kind)
+    values: Sequence[Value]
     if space is Space.PARAM:
         values = _load_parameter(c, i, place, element, count * parts)
+        unwritten = _unwritten_parameter(c, place, element, count * parts)
     else:
         access = open_access(c, i, place, space, element=element, count=count * parts)
         count_access(c, access, 0)
         _fenced(c, i)
-        values = load_values(c, access)
-        watch_values(c, access, values)
+        loaded = load_values(c, access)
+        values = loaded.values
+        unwritten = element_lanes(access, loaded)
         _fenced(c, i)
         order_if_acquiring(c, i)
         if space is not Space.SHARED:
             see_after(c, i)
     for item, value in zip(items, _joined(c, values, parts), strict=True):
         c.extended_result(item, value, signed=kind.signed)
+    for number, item in enumerate(items):
+        each = len(unwritten) // len(items)
+        c.unwritten.give(item, unwritten[number * each : (number + 1) * each])
 
 
 def _elements(kind: ScalarType) -> tuple[str, int]:
@@ -111,39 +121,36 @@ def _joined(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
     ]
 
 
-def load_values(c: Context, access: Access) -> list[Value]:
+def load_values(c: Context, access: Access) -> Loaded:
     """Load an access' elements in the form that its address allows."""
-    return load_by_call(c, access, _load_values) if c.program.crowded else _load_values(c, access)
+    return load_by_call(c, access, _load_words) if c.program.crowded else _load_words(c, access)
 
 
-def _load_values(c: Context, access: Access) -> list[Value]:
+def _load_words(c: Context, access: Access) -> Loaded:
+    return unwritten_words(c, access, _load_values(c, access))
+
+
+def _load_values(c: Context, access: Access) -> Loaded:
     if access.address.lanes == 1:
         pointer = uniform_pointer(c, access)
-        watch_load(c, access)
-        unit = access.element_bytes
-        return [c.e.load(c.e.address(pointer, place * unit), access.element) for place in range(access.count)]
+        unwritten = watch_load(c, access)
+        places = [c.e.address(pointer, place * access.element_bytes) for place in range(access.count)]
+        return Loaded(tuple(c.e.load(place, access.element) for place in places), (unwritten,))
     window = find_window(c, access)
     if window is None:
         return gather(c, access)
-    if contiguous(access, window):
-        return guarded(
-            c, access, window, lambda pointer: _load_vector(c, access, window, pointer), lambda: gather(c, access)
-        )
+    # Of consecutive lanes, those that do not run load nothing that matters, within the same bounds.
     loader = permuted_load(c, access, window)
+    if contiguous(access, window):
+        loader = partial(_vectors_at, c, access)
     if loader is None:
         return gather(c, access)
 
     def load(pointer: Value) -> list[Value]:
-        watch_load(c, access, window)
-        return loader(pointer)
+        unwritten = watch_load(c, access, window)
+        return [*loader(pointer), unwritten]
 
-    return guarded(c, access, window, load, lambda: gather(c, access))
-
-
-def _load_vector(c: Context, access: Access, window: Window, pointer: Value) -> list[Value]:
-    """Load consecutive lanes at once; lanes that do not run load nothing that matters, within the same bounds."""
-    watch_load(c, access, window)
-    return _vectors_at(c, access, pointer)
+    return Loaded.of(guarded(c, access, window, load, lambda: gather(c, access).flat), access.count)
 
 
 def _vectors_at(c: Context, access: Access, pointer: Value) -> list[Value]:
@@ -161,7 +168,7 @@ def _load_parameter(c: Context, i: Instruction, place: Address, element: str, co
         if address.lanes != 1:
             site = c.program.site(i, unit * count, Space.PARAM)
             access = Access(i, Space.GLOBAL, element, count, address, None, site, wide=True, action=Action.READ)
-            return gather(c, access)
+            return list(gather(c, access).values)
         pointer = c.e.cast("inttoptr", address, "ptr")
         return [c.e.load(c.e.address(pointer, step * unit), element) for step in range(count)]
     size = c.variables[_name(place)].size or 0
@@ -172,6 +179,22 @@ def _load_parameter(c: Context, i: Instruction, place: Address, element: str, co
         c.e.call(f"sgpu_gather_{element}", constant(element, 0, WARP), c.e.number("add", hosts, step * unit), c.bits())
         for step in range(count)
     ]
+
+
+def _unwritten_parameter(c: Context, place: Address, element: str, count: int) -> list[Lanes]:
+    """Return what a call's parameter carries: the lanes in which each element, or each word of it, is unwritten."""
+    local = c.locations.get(_name(place))
+    if local is None or not c.unwritten.followed:
+        return []
+    masks = _mask_places(c, place, local, element, count)
+    return [lanes_of(c.e.load(mask, "i32")) for mask in masks]
+
+
+def _mask_places(c: Context, place: Address, local: Value, element: str, count: int) -> list[Value]:
+    """Return where a call's parameter has the masks of some elements, or of each word of wider ones."""
+    unit, behind = int(element[1:]) // 8, WARP * (c.variables[_name(place)].size or 0)
+    starts = range(place.offset, place.offset + unit * count, min(unit, 4))
+    return [c.e.address(local, behind + start // 4 * 4) for start in starts]
 
 
 def _name(place: Address) -> str:
@@ -193,15 +216,24 @@ def _store(c: Context, i: Instruction) -> None:
     element, parts = _elements(kind)
     raw = ScalarType(f"b{kind.bits}")
     values = _split(c, [_raw_source(c, item, kind, raw) for item in items], parts)
+    unwritten = [lanes for item in items for lanes in _stored_words(c, item, kind)]
     if space is Space.PARAM:
         _store_parameter(c, i, place, element, values)
+        _mark_parameter(c, place, element, unwritten)
         return
     access = open_access(c, i, place, space, element=element, count=count * parts)
     count_access(c, access, 1)
     publish_before(c, i)
     _fenced(c, i)
-    store_values(c, access, values)
+    store_values(c, access, values, leaving(c, access, items, unwritten))
     _fenced(c, i)
+
+
+def _stored_words(c: Context, item: Operand, kind: ScalarType) -> list[Lanes]:
+    """Return in which lanes each word of what is stored is unwritten; registers may be wider."""
+    count = max(kind.bits // 32, 1)
+    words = c.unwritten.words(item)[:count]
+    return [*words, *[NOWHERE] * (count - len(words))]
 
 
 def _raw_source(c: Context, item: Operand, kind: ScalarType, raw: ScalarType) -> Value:
@@ -218,12 +250,18 @@ def _split(c: Context, values: Sequence[Value], parts: int) -> list[Value]:
     return pieces
 
 
-def store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
-    """Store an access' elements in the form that its address allows."""
+def store_values(c: Context, access: Access, values: Sequence[Value], unwritten: Leaving | None = None) -> None:
+    """Store an access' elements in the form that its address allows; `unwritten` tells which nothing has written."""
     if c.program.crowded:
-        store_by_call(c, access, values, _store_values)
+        store_by_call(c, access, values, unwritten, _store_words)
     else:
-        _store_values(c, access, values)
+        _store_words(c, access, values, unwritten)
+
+
+def _store_words(c: Context, access: Access, values: Sequence[Value], unwritten: Leaving | None) -> None:
+    _store_values(c, access, values)
+    if unwritten is not None:
+        watch_leaving(c, access, unwritten)
 
 
 def _store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
@@ -302,6 +340,21 @@ def _store_parameter(c: Context, i: Instruction, place: Address, element: str, v
     hosts = _parameter_hosts(c, local, size, place.offset)
     for step, value in enumerate(values):
         c.e.call(f"sgpu_scatter_{element}", None, c.e.number("add", hosts, step * unit), c.bits(), c.e.splat(value))
+
+
+def _mark_parameter(c: Context, place: Address, element: str, unwritten: Sequence[Lanes]) -> None:
+    """Pass on which lanes of a call's parameter are unwritten."""
+    local = c.locations.get(_name(place))
+    if local is None or not c.unwritten.followed:
+        return
+    unit = int(element[1:]) // 8
+    masks = _mask_places(c, place, local, element, len(unwritten) * min(unit, 4) // unit)
+    for number, (lanes, mask) in enumerate(zip(unwritten, masks, strict=True)):
+        value, old = c.unwritten.number(lanes), c.e.load(mask, "i32")
+        first = (place.offset + number * min(unit, 4)) % 4 == 0
+        kept = old if not first else c.e.binary("and", old, c.e.number("xor", c.bits(), -1))
+        value = value if c.full else c.e.binary("and", value, c.bits())
+        c.e.store(value if first and c.full else c.e.binary("or", value, kept), mask)
 
 
 def _nothing(_c: Context, _i: Instruction) -> None:

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from simgpu.codegen.context import Context
     from simgpu.lowering.access import Access
 
-_CONTENT_SPACES = {Space.GLOBAL: 0, Space.LOCAL: 2, Space.GENERIC: 3}
-_POISONS = {
-    # Of the pattern's bytes, those that honest bytes seldom are.
-    "i8": (state.POISON & 0xFF, state.POISON >> 16 & 0xFF),
-    "i16": (state.POISON & 0xFFFF, state.POISON >> 16),
-    "i32": (state.POISON,),
-    "i64": (state.POISON << 32 | state.POISON,),
-}
 _SYNCHRONISING = frozenset({"volatile", "relaxed", "acquire", "release"})
 
 
@@ -75,7 +67,7 @@ def watches_shared(c: Context, access: Access) -> bool:
 
 
 def watch(c: Context, access: Access, action: Action, first: Value | None = None, offsets: Sequence[int] = ()) -> Value:
-    """Check a whole access; return the lanes whose plain write may race.
+    """Check a whole access; return the lanes whose plain write may race, or whose read finds what nothing has written.
 
     Parameters
     ----------
@@ -110,29 +102,6 @@ def _watch_lanes(c: Context, access: Access, action: Action) -> Value:
         name, constant("i32", 0), c.worker, access.site_number, address, mask,
         constant("i32", access.size), constant("i32", c.program.shared_shift), constant("i32", int(action)),
     )  # fmt: skip
-
-
-def watch_values(c: Context, access: Access, values: Sequence[Value]) -> None:
-    """Look closer where loaded values are the pattern of memory that nothing has written."""
-    if not c.program.variant.checks or access.space not in _CONTENT_SPACES or access.instruction in c.copies:
-        return
-    alike = constant("i1", 1)
-    for value in values:
-        same = constant("i1", 0)
-        for word in _POISONS[access.element]:
-            same = c.e.binary("or", same, c.e.compare("icmp eq", value, constant(value.element, word, value.lanes)))
-        alike = c.e.binary("and", alike, same)
-    found = c.e.binary("and", c.bits(c.e.splat(alike)), c.bits()) if alike.lanes > 1 else alike
-    some = c.e.compare("icmp ne", found, constant(found.element, 0))
-    look, go = c.e.label("look"), c.e.label("go")
-    c.e.line(f"br i1 {some.text}, label %{look}, label %{go}, !prof !0")
-    c.e.start(look)
-    c.e.call(
-        "sgpu_unwritten", None, c.worker, access.site_number, c.e.splat(access.address), c.bits(),
-        constant("i32", access.size), constant("i32", _CONTENT_SPACES[access.space]),
-    )  # fmt: skip
-    c.e.line(f"br label %{go}")
-    c.e.start(go)
 
 
 def blame_changes(

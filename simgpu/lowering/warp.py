@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from simgpu.codegen.context import Context
+from simgpu.codegen.unwritten import NOWHERE, Lanes, lanes_of
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.ptx.syntax import Instruction, Operand, Pair, ScalarType
 from simgpu.runtime import state
 
 _LANE_BITS = 31
+_MOST_MOVES = 4
+"""Distances by which bits of a mask are shifted one by one."""
 _REDUCTIONS = {"add": ("add", 0), "and": ("and", -1), "or": ("or", 0), "xor": ("xor", 0)}
 
 
@@ -50,18 +53,38 @@ def _shuffle(c: Context, i: Instruction) -> None:
     target = i.operands[0]
     value = c.e.splat(c.source(i.operands[1], kind))
     steps, bounds = _constants(c, i.operands[2]), _constants(c, i.operands[3])
+    held = c.unwritten.lanes(i.operands[1])
     if steps is not None and bounds is not None:
         chosen = [_source_lane(mode, lane, steps[lane], bounds[lane]) for lane in range(WARP)]
         lanes = [lane if source is None else source for lane, source in enumerate(chosen)]
         inside = pattern("i1", [source is not None for source in chosen])
         moved = c.e.shuffle(value, lanes)
+        unwritten = _moved_bits(c, held, lanes)
     else:
         lanes_value, inside = _source_lanes(c, mode, i.operands[2], i.operands[3])
         moved = c.e.call("sgpu_permute", constant("i32", 0, WARP), value, lanes_value)
+        unwritten = c.unwritten.moved(held, lanes_value)
     if isinstance(target, Pair):
         c.result(target.second, inside)
+        c.unwritten.give(target.second, [NOWHERE])
         target = target.first
     c.result(target, moved)
+    c.unwritten.give(target, [unwritten])
+
+
+def _moved_bits(c: Context, held: Lanes, sources: Sequence[int]) -> Lanes:
+    """Return the lanes that get what nothing has written: lanes that move alike are moved together."""
+    distances = {source - lane for lane, source in enumerate(sources)}
+    if not held or len(distances) > _MOST_MOVES:
+        return c.unwritten.moved(held, pattern("i32", sources))
+    running = c.unwritten.number(held)
+    running = running if c.full else c.e.binary("and", running, c.bits())
+    parts = []
+    for distance in sorted(distances):
+        going = sum(1 << lane for lane, source in enumerate(sources) if source - lane == distance)
+        shifted = c.e.number("lshr" if distance > 0 else "shl", running, abs(distance))
+        parts.append(c.e.number("and", shifted, going - (going >> _LANE_BITS << _LANE_BITS + 1)))
+    return lanes_of(*parts)
 
 
 def _constants(c: Context, operand: Operand) -> list[int] | None:

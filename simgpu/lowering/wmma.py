@@ -8,16 +8,27 @@ need (A and B of half precision), the rest repeat the first ones.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simgpu.codegen.context import Context
+from simgpu.codegen.unwritten import Lanes, lanes_of
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.access import Access, count_access, open_access, resolve
-from simgpu.lowering.matrix import ELEMENT_BITS, Product, combines, multiply, registers, write_registers
+from simgpu.lowering.matrix import (
+    ELEMENT_BITS,
+    Product,
+    combines,
+    multiply,
+    registers,
+    unwritten_product,
+    unwritten_registers,
+    write_registers,
+)
 from simgpu.lowering.memory import take_space
 from simgpu.lowering.modifiers import Modifiers
-from simgpu.ptx.syntax import Address, Immediate, Instruction, ScalarType, Vector
+from simgpu.lowering.unwritten_memory import leaving, watch_leaving
+from simgpu.ptx.syntax import Address, Immediate, Instruction, Operand, ScalarType, Vector
 
 _SHAPE = re.compile(r"m(\d+)n(\d+)k(\d+)")
 _BITS = {**ELEMENT_BITS, "f32": 32, "s32": 32}
@@ -130,7 +141,8 @@ def _multiply(c: Context, i: Instruction, modifiers: Modifiers, form: Form) -> N
     a, b, sums = (registers(c, i, operand, product.register) for operand in i.operands[1:4])
     left_size, sums_size = product.halves * product.groups, product.sums(added)
     across = form.columns // _TILE
-    values = []
+    held_a, held_b, held_sums = (unwritten_registers(c, i, operand) for operand in i.operands[1:4])
+    values, unwritten = [], []
     for tile in range(form.rows // form.tile_rows * across):
         row, column = divmod(tile, across)
         values += multiply(
@@ -140,7 +152,14 @@ def _multiply(c: Context, i: Instruction, modifiers: Modifiers, form: Form) -> N
             b[column * product.groups : (column + 1) * product.groups],
             sums[tile * sums_size : (tile + 1) * sums_size],
         )
-    write_registers(c, i, i.operands[0], values)
+        unwritten += unwritten_product(
+            c,
+            product,
+            held_a[row * left_size : (row + 1) * left_size],
+            held_b[column * product.groups : (column + 1) * product.groups],
+            held_sums[tile * sums_size : (tile + 1) * sums_size],
+        )
+    write_registers(c, i, i.operands[0], values, unwritten)
 
 
 def _move(c: Context, i: Instruction, modifiers: Modifiers, form: Form) -> None:
@@ -162,11 +181,11 @@ def _move(c: Context, i: Instruction, modifiers: Modifiers, form: Form) -> None:
     step = c.e.resize(c.source(stride, ScalarType.U32), "i64")
     mover = _FragmentMover(c, access, fragment, step, by_rows=layout == "row")
     if store:
-        mover.store(registers(c, i, registers_operand, f"i{fragment.width}"))
+        mover.store(registers(c, i, registers_operand, f"i{fragment.width}"), registers_operand.items)
         return
-    values = mover.load()
+    values, unwritten = mover.load()
     repeats = len(registers_operand.items) // len(values)
-    write_registers(c, i, registers_operand, values * repeats)
+    write_registers(c, i, registers_operand, values * repeats, unwritten * repeats)
 
 
 def _default_stride(fragment: Fragment, layout: str | None) -> int:
@@ -205,23 +224,27 @@ class _FragmentMover:
         scaled = c.e.number("udiv", elements, unit) if unit > 1 else c.e.number("mul", elements, self.access.size)
         return self.access.at(c.e.binary("add", self.access.address, scaled))
 
-    def load(self) -> list[Value]:
-        """Return the registers."""
+    def load(self) -> tuple[list[Value], list[Lanes]]:
+        """Return the registers, and the lanes in which they are unwritten."""
         c, element = self.c, self.access.element
         word = f"i{self.fragment.width}"
-        values = []
+        values, unwritten = [], []
         for register in range(self.fragment.registers):
+            found = []
             total = constant(word, 0, WARP)
             for place in self._places:
                 access = self._element(register, place)
                 count_access(c, access, 0)
-                loaded = c.e.call(f"sgpu_gather_{element}", constant(element, 0, WARP), resolve(c, access), c.bits())
+                places = resolve(c, access)
+                found.append(lanes_of(places.unwritten))
+                loaded = c.e.call(f"sgpu_gather_{element}", constant(element, 0, WARP), places.hosts, c.bits())
                 shifted = c.e.number("shl", c.e.resize(loaded, word), place * _BITS[self.fragment.kind])
                 total = c.e.binary("or", total, shifted)
             values.append(total)
-        return values
+            unwritten.append(c.unwritten.joined(found))
+        return values, unwritten
 
-    def store(self, values: list[Value]) -> None:
+    def store(self, values: list[Value], items: Sequence[Operand]) -> None:
         """Write the registers that hold elements."""
         c, element = self.c, self.access.element
         for register in range(self.fragment.registers):
@@ -229,7 +252,12 @@ class _FragmentMover:
                 access = self._element(register, place)
                 count_access(c, access, 1)
                 piece = c.e.number("lshr", values[register], place * _BITS[self.fragment.kind])
-                c.e.call(f"sgpu_scatter_{element}", None, resolve(c, access), c.bits(), c.e.resize(piece, element))
+                hosts = resolve(c, access).hosts
+                c.e.call(f"sgpu_scatter_{element}", None, hosts, c.bits(), c.e.resize(piece, element))
+                item = items[register]
+                unwritten = leaving(c, access, (item,), [c.unwritten.lanes(item)])
+                if unwritten is not None:
+                    watch_leaving(c, access, unwritten)
 
 
 TABLE: dict[str, Callable[[Context, Instruction], None]] = {"wmma": _wmma}

@@ -65,7 +65,7 @@ define internal void @end_copy(ptr %w, ptr %p, i32 %tag, i32 %shift) {
   ret void
 }
 
-; Give a copy's cells a tag: all of them, or those that are pending.
+; Give a copy's cells a tag: all of them, or those that are pending. What has come from unwritten memory is unwritten.
 define internal void @tag_copy(ptr %w, ptr %p, i32 %tag, i32 %shift, i1 %pending_only) {
 entry:
   %p_ws = getelementptr i8, ptr %w, i64 $w_shadow_writers
@@ -76,6 +76,11 @@ entry:
   %size = load i32, ptr %p_size
   %count = lshr i32 %size, %shift
   %tag16 = trunc i32 %tag to i16
+  %p_shared = getelementptr i8, ptr %w, i64 $w_shared
+  %shared = load ptr, ptr %p_shared
+  %sampled = call i32 @field(ptr %w, i64 $w_sampled)
+  %whole = icmp eq i32 %sampled, 0
+  %ends = and i1 %pending_only, %whole
   br label %lanes
 lanes:
   %rest = phi i32 [ %mask, %entry ], [ %rest1, %next_lane ]
@@ -99,7 +104,15 @@ cell:
   %pending = icmp eq i16 %old, -1
   %any = xor i1 %pending_only, true
   %set = or i1 %pending, %any
-  %new = select i1 %set, i16 %tag16, i16 %old
+  %behind = shl i32 %place, %shift
+  %word = and i32 %behind, -4
+  %word64 = zext i32 %word to i64
+  %p_word = getelementptr i8, ptr %shared, i64 %word64
+  %content = load i32, ptr %p_word
+  %same = icmp eq i32 %content, $poison
+  %unwritten = and i1 %same, %ends
+  %stamp = select i1 %unwritten, i16 $unwritten_tag, i16 %tag16
+  %new = select i1 %set, i16 %stamp, i16 %old
   store i16 %new, ptr %p_cell
   br label %next_cell
 next_cell:

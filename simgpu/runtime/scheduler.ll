@@ -310,12 +310,9 @@ define internal void @record_fault(ptr %w, i32 %given, i32 %given_site, i32 %giv
   %usite = load i32, ptr %p_usite
   %p_uthread = getelementptr i8, ptr %w, i64 $w_unwritten_thread
   %uthread = load i32, ptr %p_uthread
-  %p_uaddress = getelementptr i8, ptr %w, i64 $w_unwritten_address
-  %uaddress = load i64, ptr %p_uaddress
-  %kind = select i1 %because, i32 $fault_uninitialised_shared, i32 %given
+  %kind = select i1 %because, i32 $fault_uninitialised, i32 %given
   %site = select i1 %because, i32 %usite, i32 %given_site
   %thread = select i1 %because, i32 %uthread, i32 %given_thread
-  %address = select i1 %because, i64 %uaddress, i64 %given_address
   %p_kind = getelementptr i8, ptr %w, i64 $w_fault_kind
   store i32 %kind, ptr %p_kind
   %p_site = getelementptr i8, ptr %w, i64 $w_fault_site
@@ -323,7 +320,7 @@ define internal void @record_fault(ptr %w, i32 %given, i32 %given_site, i32 %giv
   %p_thread = getelementptr i8, ptr %w, i64 $w_fault_thread
   store i32 %thread, ptr %p_thread
   %p_address = getelementptr i8, ptr %w, i64 $w_fault_address
-  store i64 %address, ptr %p_address
+  store i64 %given_address, ptr %p_address
   %p_ctaid = getelementptr i8, ptr %w, i64 $w_ctaid
   %p_block = getelementptr i8, ptr %w, i64 $w_fault_block
   %ctaid = load <3 x i32>, ptr %p_ctaid, align 4

@@ -2,7 +2,8 @@
 ; A tag is an epoch plus a code: a warp's number for plain accesses, 32 more for synchronising ones (atomics, volatile),
 ; $many_sync for several synchronising writers, $many_readers for several readers; the highest tag of all stands for a
 ; copy that is under way (copies.ll). Barriers and fences open an epoch, so tags below the present epoch are ordered
-; before it; tags below the block's first are from blocks before this one.
+; before it; tags below the block's first are from blocks before this one, or stand for a value stored here that is itself
+; unwritten (unwritten.ll).
 define internal void @new_epoch(ptr %w) {
 entry:
   %p_unwritten = getelementptr i8, ptr %w, i64 $w_unwritten
@@ -10,7 +11,7 @@ entry:
   %some = icmp ne i32 %unwritten, 0
   br i1 %some, label %stop, label %step
 stop:
-  call void @sgpu_fault(ptr %w, i32 $fault_uninitialised_shared, i32 0, i32 0, i64 0)
+  call void @sgpu_fault(ptr %w, i32 $fault_uninitialised, i32 0, i32 0, i64 0)
   unreachable
 step:
   %p_epoch = getelementptr i8, ptr %w, i64 $w_epoch
@@ -108,8 +109,8 @@ done:
 }
 
 ; One warp-wide access to shared memory by offsets that are in bounds. `action`: 1 reads, 2 writes, 4 synchronises;
-; a cell has 1 << `shift` bytes. A race or an uninitialised read does not return, except for a plain write: the lanes
-; that may race come back, since a write that changes nothing is none.
+; a cell has 1 << `shift` bytes. A race does not return, except for a plain write: the lanes that may race come back,
+; since a write that changes nothing is none. For a read, those lanes come back that read what nothing has written.
 define i32 @sgpu_shadow_shared(ptr %w, i32 %site, <32 x i64> %offsets, i32 %mask, i32 %size, i32 %shift, i32 %action) {
 entry:
   %none = icmp eq i32 %mask, 0
@@ -186,7 +187,7 @@ no:
   ret i1 false
 }
 
-; One lane's access; return whether a plain write may race.
+; One lane's access; return whether a plain write may race, or whether a read finds what nothing has written.
 define internal i1 @shadow_lane(ptr %w, i32 %site, i64 %o, i32 %lane, i64 %size, i64 %shift, i32 %action) {
 entry:
   %p_ws = getelementptr i8, ptr %w, i64 $w_shadow_writers
@@ -216,7 +217,7 @@ entry:
   br label %loop
 loop:
   %i = phi i64 [ %first, %entry ], [ %i1, %next ]
-  %suspect = phi i1 [ false, %entry ], [ %suspect1, %next ]
+  %suspect = phi i1 [ false, %entry ], [ %suspect2, %next ]
   %p_w = getelementptr i16, ptr %ws, i64 %i
   %w16 = load i16, ptr %p_w
   %wt = zext i16 %w16 to i32
@@ -278,15 +279,27 @@ unwritten:
   %poisoned = icmp eq i32 %content, $poison
   br i1 %poisoned, label %uninitialised, label %note
 uninitialised:
-  call void @note_unwritten(ptr %w, i32 %site, i32 %lane, i64 %o)
+  br i1 %suspect, label %note, label %tell
+tell:
+  %pointer = or i64 %o, $shared_base
+  call void @log_unwritten(ptr %w, i32 %site, i32 %lane, i64 %pointer)
+  %updates = and i1 %syncs, %writes
+  br i1 %updates, label %use, label %note
+use:
+  ; An atomic computes with what it finds.
+  %own_bit = shl i32 1, %lane
+  call void @sgpu_use_unwritten(ptr %w, i32 %site, i32 %own_bit)
   br label %note
 note:
+  %found = phi i1 [ false, %read ], [ false, %unwritten ], [ true, %uninitialised ], [ true, %tell ], [ true, %use ]
   %newr = select i1 %c1, i32 %manyreaders, i32 %tag
   %keptr = select i1 %plain, i32 %newr, i32 %rt
   %newr16 = trunc i32 %keptr to i16
   store i16 %newr16, ptr %p_r
   br label %write
 write:
+  %found1 = phi i1 [ false, %clear ], [ %found, %note ]
+  %suspect2 = or i1 %suspect1, %found1
   br i1 %writes, label %stamp, label %next
 stamp:
   %fresh = xor i1 %wnow, true
@@ -302,35 +315,10 @@ next:
   %more = icmp ult i64 %i1, %end
   br i1 %more, label %loop, label %done
 done:
-  ret i1 %suspect1
+  ret i1 %suspect2
 }
 
-; A read of a cell that nothing has written is a race if another warp writes the cell before the next barrier, else an
-; uninitialised read: keep the first one until then. A fault that comes first, other than a race, is its consequence.
-define internal void @note_unwritten(ptr %w, i32 %site, i32 %lane, i64 %address) cold {
-entry:
-  %p_unwritten = getelementptr i8, ptr %w, i64 $w_unwritten
-  %unwritten = load i32, ptr %p_unwritten
-  %known = icmp ne i32 %unwritten, 0
-  br i1 %known, label %out, label %new
-new:
-  store i32 1, ptr %p_unwritten
-  %p_site = getelementptr i8, ptr %w, i64 $w_unwritten_site
-  store i32 %site, ptr %p_site
-  %p_current = getelementptr i8, ptr %w, i64 $w_current
-  %i = load i32, ptr %p_current
-  %first = mul i32 %i, 32
-  %thread = add i32 %first, %lane
-  %p_thread = getelementptr i8, ptr %w, i64 $w_unwritten_thread
-  store i32 %thread, ptr %p_thread
-  %p_address = getelementptr i8, ptr %w, i64 $w_unwritten_address
-  store i64 %address, ptr %p_address
-  br label %out
-out:
-  ret void
-}
-
-; The block has ended, and with it the wait for somebody who writes what was read.
+; The block has ended, and with it the wait for somebody who writes what was used.
 define internal void @end_block_shadow(ptr %w) {
 entry:
   %p_unwritten = getelementptr i8, ptr %w, i64 $w_unwritten
@@ -338,7 +326,7 @@ entry:
   %some = icmp ne i32 %unwritten, 0
   br i1 %some, label %stop, label %out
 stop:
-  call void @record_fault(ptr %w, i32 $fault_uninitialised_shared, i32 0, i32 0, i64 0)
+  call void @record_fault(ptr %w, i32 $fault_uninitialised, i32 0, i32 0, i64 0)
   br label %out
 out:
   ret void

@@ -30,6 +30,10 @@ POISON = 0xFFCB7FD5
 EPOCH_STEP = 128
 """Codes of one epoch in a tag of shared memory's shadow."""
 LAST_EPOCH = 0xFFFF - 2 * EPOCH_STEP
+UNWRITTEN_TAG = 1
+"""Tag of a cell of shared memory that holds what was stored there, but is itself unwritten: below every epoch."""
+READ_LOG = 1 << 15
+"""Reads of unwritten memory, lane by lane, of which a worker remembers the place, a power of two."""
 PENDING_COPY = 0xFFFF
 """Tag of a cell of shared memory into which a copy is under way."""
 COPIES = 256
@@ -65,6 +69,16 @@ class Barrier(ctypes.Structure):
         ("all", ctypes.c_int32),
         ("any", ctypes.c_int32),
         ("warps", ctypes.c_int32),
+    ]
+
+
+class LoggedRead(ctypes.Structure):
+    """One lane's read of memory that nothing has written: its address as it gave it, a generic one in shared memory."""
+
+    _fields_ = [
+        ("site", ctypes.c_int32),
+        ("thread", ctypes.c_int32),
+        ("address", ctypes.c_uint64),
     ]
 
 
@@ -130,7 +144,9 @@ class Worker(ctypes.Structure):
         ("unwritten", ctypes.c_int32),
         ("unwritten_site", ctypes.c_int32),
         ("unwritten_thread", ctypes.c_int32),
-        ("unwritten_address", ctypes.c_uint64),
+        ("unwritten_reads", ctypes.c_uint64),
+        ("reads", ctypes.c_uint64),
+        ("read_log", ctypes.c_uint64),
         ("fault_other_reads", ctypes.c_int32),
         ("epoch", ctypes.c_int32),
         ("first_epoch", ctypes.c_int32),
@@ -166,8 +182,7 @@ class Worker(ctypes.Structure):
 
 
 FAULT_OUT_OF_BOUNDS, FAULT_MISALIGNED, FAULT_DIVERGENT, FAULT_DEADLOCK, FAULT_RUNAWAY, FAULT_TRAP = range(1, 7)
-FAULT_RACE_SHARED, FAULT_UNINITIALISED_SHARED, FAULT_UNINITIALISED_GLOBAL, FAULT_UNINITIALISED_LOCAL = range(7, 11)
-FAULT_RACE_GLOBAL, FAULT_RACE_COPY, FAULT_STARVED = 11, 12, 13
+FAULT_RACE_SHARED, FAULT_UNINITIALISED, FAULT_RACE_GLOBAL, FAULT_RACE_COPY, FAULT_STARVED = range(7, 12)
 
 EVENT_FIELDS = (
     "load_requests",
@@ -225,11 +240,13 @@ def placeholders() -> dict[str, str]:
         "copy_ring_bytes": str(COPY_RING_BYTES),
         "page_bits": str(PAGE_BITS),
         "page_bytes": str(1 << PAGE_BITS),
-        "fault_uninitialised_shared": str(FAULT_UNINITIALISED_SHARED),
-        "fault_uninitialised_global": str(FAULT_UNINITIALISED_GLOBAL),
-        "fault_uninitialised_local": str(FAULT_UNINITIALISED_LOCAL),
+        "fault_uninitialised": str(FAULT_UNINITIALISED),
+        "unwritten_tag": str(UNWRITTEN_TAG),
+        "read_log_last": str(READ_LOG - 1),
+        "read_bytes": str(ctypes.sizeof(LoggedRead)),
         "print_record": str(PRINT_RECORD),
         "print_arguments": str(PRINT_RECORD - 8),
+        "shared_base": str(SHARED_WINDOW),
         "shared_window": str(SHARED_WINDOW >> 56),
         "local_window": str(LOCAL_WINDOW >> 56),
     }

@@ -100,4 +100,4 @@ def test_checks_of_many_accesses_of_one_form_are_written_once():
     for checks in (True, False):
         program = plan_program(syntax, syntax.functions[0], Variant((32, 1, 1), checks=checks, counters=False))
         sizes.append(len(generate(program).splitlines()))
-    assert sizes[0] < sizes[1] + 400
+    assert sizes[0] < sizes[1] + 400 + 3 * 200  # each access also says which lanes read what nothing has written
