@@ -252,24 +252,29 @@ SHUFFLES = {
 }
 
 
-@pytest.mark.parametrize("name", SHUFFLES)
-def test_a_shuffle_moves_just_the_lanes_that_it_names(card, compile_cuda, name):
-    expression, source = SHUFFLES[name]
-    text = rf"""
-#define T threadIdx.x
-extern "C" __global__ void kernel(int* data, unsigned written, unsigned lane) {{
+SHUFFLING = "#define T threadIdx.x\n" + "".join(
+    f"""
+extern "C" __global__ void shuffle_{name}(int* data, unsigned written, unsigned lane) {{
   __shared__ int box[32];
   if (written >> T & 1) box[T] = T;
   int v = *(volatile int*)(box + T);
   v = {expression};
   if (T == lane) data[T] = v;
 }}"""
+    for name, (expression, _) in SHUFFLES.items()
+)
+
+
+@pytest.mark.parametrize("name", SHUFFLES)
+def test_a_shuffle_moves_just_the_lanes_that_it_names(card, compile_cuda, name):
+    _, source = SHUFFLES[name]
+    module = compile_cuda(SHUFFLING)
     written = 0b0110_1001_0011_0101_1100_0101_1010_0110
     told = np.zeros(96, np.int32)
     told[64:] = [5 * lane % 32 for lane in range(32)]
     data = card.put(told, "data")
     for lane in range(32):
-        report = card.run(compile_cuda(text), "kernel", (1,), (32,), data, np.uint32(written), np.uint32(lane))
+        report = card.run(module, f"shuffle_{name}", (1,), (32,), data, np.uint32(written), np.uint32(lane))
         assert report.ok is bool(written >> source(lane) & 1), lane
 
 
