@@ -29,6 +29,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from benchmarks.mutants.bench import KeptReference
 from benchmarks.mutants.subjects import Subject, subjects_of
 from sandbox.devices import parse_device
+from sandbox.settings import SandboxSettings
 from sandbox.values import Limits, ReferenceResult
 from tasks.errors import InfraError, UserError
 from tasks.loading import library_task
@@ -41,7 +42,7 @@ from verifier.verify import verify
 
 DEVICE = "sim:h100"
 LIMITS = Limits(wall_seconds=600.0)
-"""A busy machine must not pass for an endless kernel; processor time stays bounded."""
+"""A busy machine must not pass for an endless kernel or compilation; processor time stays bounded."""
 
 
 class Record(Value):
@@ -119,7 +120,8 @@ def known_records(path: Path, subjects: Sequence[Subject]) -> dict[str, Record]:
 
 def _judged(subjects: Sequence[Subject], jobs: int, seed: int) -> Iterator[Record]:
     columns = (TextColumn("verified"), MofNCompleteColumn(), TimeElapsedColumn())
-    with SandboxLaboratory() as laboratory, ThreadPoolExecutor(jobs) as pool, Progress(*columns) as progress:
+    settings = SandboxSettings.load().model_copy(update={"compile_seconds": LIMITS.wall_seconds})
+    with SandboxLaboratory(settings) as laboratory, ThreadPoolExecutor(jobs) as pool, Progress(*columns) as progress:
 
         @lru_cache(maxsize=2 * jobs)
         def of_task(_slug: str) -> Remembering:
