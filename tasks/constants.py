@@ -61,6 +61,11 @@ def module_literals(source: str) -> dict[str, Literal]:
     return found
 
 
+def is_dimension(axis: str, source: str) -> bool:
+    """Tell whether an axis is a dimension of an input, by its name (`x_dim0`), and no constant of `source`."""
+    return DIMENSION_AXIS.fullmatch(axis) is not None and axis not in module_constants(source)
+
+
 def with_constants(source: str, values: Mapping[str, int]) -> ast.Module:
     """Return the syntax tree of `source` with the named module-level constants set to `values`.
 

@@ -64,6 +64,7 @@ def manifest_of(task: Task) -> Manifest:
         if task.tolerance is None
         else ToleranceOverride(atol=task.tolerance.atol, rtol=task.tolerance.rtol, reason="stated with the task"),
         properties=task.properties,
+        flops=task.flops,
         family=task.family,
         formula=task.formula,
         why=task.why,

@@ -62,8 +62,8 @@ class Outliner(Protocol):
         """List what eager PyTorch launches; UserError when the reference fails."""
 
 
-def task_costs(task: Task, outliner: Outliner) -> tuple[WorkloadCost, ...]:
-    """Return what each workload of a task costs at least.
+def task_costs(task: Task, outliner: Outliner, purpose: Purpose | None = None) -> tuple[WorkloadCost, ...]:
+    """Return what each workload of a task costs at least; those of one purpose, if one is given.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def task_costs(task: Task, outliner: Outliner) -> tuple[WorkloadCost, ...]:
         The reference fails; the sentence names the workload.
     """
     costs = []
-    for workload in task.workloads:
+    for workload in task.workloads if purpose is None else task.workloads_for(purpose):
         try:
             outline, ops = outliner.outline(workload), outliner.eager_ops(workload)
         except UserError as error:

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from sandbox.values import Tensor
-from tasks.constants import DIMENSION_AXIS
+from tasks.constants import is_dimension
 from tasks.errors import UserError
 from tasks.values import Direction, InputSpec, Precision, Purpose, Role, Task, Value, Visibility, Workload
 from verifier.controls import ControlLedger
@@ -174,7 +174,7 @@ class _Inspection:
             if (spec.dtype, spec.role) != (other.dtype, other.role):
                 said = f"the task says that '{spec.name}' is a {spec.role} of {spec.dtype}"
                 raise _FaultError(f"{said}, the reference makes it a {other.role} of {other.dtype}", remedy)
-            free = any(DIMENSION_AXIS.fullmatch(axis) for axis in workload.axes) and spec.role is Role.INPUT
+            free = any(is_dimension(axis, self._task.source) for axis in workload.axes) and spec.role is Role.INPUT
             if spec.shape != other.shape and not free:
                 said = f"at {workload.name} '{spec.name}' is {list(spec.shape)} by the task"
                 raise _FaultError(f"{said} and {list(other.shape)} by the reference", remedy)

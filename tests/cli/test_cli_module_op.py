@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from cli.loading import read_task
 from cli.main import run
 
 SCALING = "def rescale(x, weight):\n    return x * weight\n"
@@ -64,3 +65,16 @@ def test_a_function_of_a_package_is_shown_with_its_bounds(capsys):
     task = json.loads(capsys.readouterr().out)["task"]
     assert [axis["name"] for axis in task["axes"]] == ["ids_dim0", "table_dim0", "table_dim1"]
     assert [(tensor["name"], tensor["high"]) for tensor in task["tensors"]] == [("ids", "table_dim0"), ("table", None)]
+
+
+def test_a_wrong_guess_is_corrected_in_the_file_that_was_written(tmp_path, capsys):
+    assert run(["tasks", "import", *OP, "--save", "ops"]) == 0
+    manifest = tmp_path / "ops" / "rmsnorm.toml"
+    text = manifest.read_text(encoding="utf-8")
+    assert text.count('name = "x"') == 1
+    manifest.write_text(text.replace('name = "x"', 'name = "x"\ndomain = "positive"'), encoding="utf-8")
+    capsys.readouterr()
+    for name in ("ops/rmsnorm.py", "ops/rmsnorm.toml"):
+        task = read_task(name)
+        assert [workload.inputs[0].domain.kind for workload in task.workloads] == ["positive"] * len(task.workloads)
+        assert [axis.name for axis in task.axes] == ["x_dim0", "x_dim1", "x_dim2"]
