@@ -181,7 +181,7 @@ def _drawn(name: str, tensor: StatedTensor, kind: InputKind, constants: Mapping[
         return constants[name]
     if kind is InputKind.CUSTOM:
         return f'custom["{name}"]'
-    sizes = ", ".join(constants[axis] for axis in tensor.shape) or "()"
+    sizes = ", ".join(constants.get(axis, axis) for axis in tensor.shape) or "()"
     dtype = DType(tensor.dtype)
     if dtype is DType.BOOL:
         return f"torch.rand({sizes}) < 0.5"

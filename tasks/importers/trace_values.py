@@ -46,7 +46,7 @@ class StatedTensor(_Stated):
     """One input or output of a definition."""
 
     shape: tuple[str, ...] | None
-    """Names of axes; None for a plain number."""
+    """Names of axes, or digits for a size that never varies; None for a plain number."""
     dtype: str
 
 
@@ -64,7 +64,8 @@ class Definition(_Stated):
 
     @model_validator(mode="after")
     def _axes_exist(self) -> Self:
-        unknown = {axis for tensor in self.inputs.values() for axis in tensor.shape or () if axis not in self.axes}
+        named = {axis for tensor in self.inputs.values() for axis in tensor.shape or () if not axis.isdigit()}
+        unknown = named - self.axes.keys()
         if unknown:
             msg = f"a shape names the axis '{min(unknown)}', which is not defined"
             raise ValueError(msg)

@@ -131,6 +131,7 @@ class Op:
             if model is None:
                 results = getattr(self._module, self._entry)(*bound.args, **bound.kwargs)
             else:
+                stack.enter_context(_attributes_kept(model))
                 results = functional_call(model, state, bound.args, bound.kwargs)
         return self._flat(results)
 
@@ -188,3 +189,15 @@ class Op:
                     f"'{self._entry}' returns a {type(result).__name__}: an op returns a tensor or a tuple of them"
                 )
         return tuple(listed)
+
+
+@contextmanager
+def _attributes_kept(model: torch.nn.Module) -> Iterator[None]:
+    """Put the attributes that a call assigns back: a model that keeps a hidden state starts every call alike."""
+    before = [(module, dict(vars(module))) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, attributes in before:
+            vars(module).clear()
+            vars(module).update(attributes)

@@ -249,6 +249,15 @@ def test_a_flashinfer_definition(tmp_path):
     assert any("hidden" in note for note in norm.notes)
 
 
+def test_a_size_that_is_a_number_stays_one(tmp_path):
+    inputs = NORM["inputs"] | {"scale": {"shape": ["1", "half"], "dtype": "float32"}}
+    write(tmp_path / "norm" / "definition.json", json.dumps(NORM | {"inputs": inputs}))
+    write(tmp_path / "norm" / "workload.jsonl", json.dumps(workload(600, 0.5)))
+    importer = importer_of(Suite.SOL_EXECBENCH)
+    draft = importer.read(find_tasks(Suite.SOL_EXECBENCH, tmp_path)[0], tmp_path)
+    assert "torch.randn(1, half, dtype=torch.float32)" in draft.body
+
+
 def test_a_sol_problem_with_drawn_inputs_and_two_scalars(tmp_path):
     drawn = "\n\ndef draw(sizes, device):\n    return {'scale': torch.rand(sizes['half'], device=device)}\n"
     stated = NORM | {"reference": NORM["reference"] + drawn, "custom_inputs_entrypoint": "draw"}

@@ -223,3 +223,18 @@ def test_output_shapes_compute_nothing():
         (DType.FLOAT32, (1 << 20,)),
         (DType.BOOL, (1 << 20, 1 << 20)),
     )
+
+
+def test_a_model_that_keeps_a_state_starts_every_call_alike():
+    source = (
+        "import torch\nfrom torch import nn\n\nclass Model(nn.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.hidden = torch.zeros(3)\n\n    def forward(self, x):\n"
+        "        self.hidden = self.hidden + x\n        return self.hidden\n\n"
+        "def get_inputs():\n    return [torch.rand(3)]\n"
+    )
+    kept = Reference(source, ReferenceForm.MODULE, "Model", {})
+    tensors = {"x": torch.ones(3)}
+    for precision, dtype in ((Precision.ORACLE, torch.float64), (Precision.NATIVE, torch.float32)):
+        for _ in range(2):
+            (result,) = kept.forward(tensors, precision)
+            assert torch.equal(result, torch.ones(3, dtype=dtype))
