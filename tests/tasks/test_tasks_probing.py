@@ -280,3 +280,13 @@ def test_every_chosen_size_runs_and_fits(defaults, divisor):
         assert sizes.keys() == defaults.keys()
         assert attempt(sizes).runs
         assert attempt(sizes).elements <= MOST_ELEMENTS
+
+
+def test_sizes_that_change_only_together_and_are_too_large_to_draw_are_studied_at_smaller_ones():
+    source = (
+        "import torch\nrows = 40000\nshape = (40000,)\n\ndef op(x, y):\n    return torch.relu(x * y).sum(0)\n\n"
+        "def get_inputs():\n    return [torch.rand(rows, *shape), torch.rand(rows)]\n"
+    )
+    probed = probe(source)
+    assert [axis.name for axis in probed.axes] == ["x_dim0", "x_dim1"]
+    assert all(probed_at.inputs[0].shape[1] == probed_at.inputs[1].shape[0] for probed_at in probed.varied)
