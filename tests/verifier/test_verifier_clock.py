@@ -35,5 +35,5 @@ def test_stages_add_up_to_what_was_timed():
     with clock.timed(Stage.CANDIDATE):
         time.sleep(0.02)
     clock.move(Stage.CANDIDATE, Stage.START_UP, 0.015)
-    assert abs(sum(clock.seconds.values()) - (time.perf_counter() - start)) < 0.005
+    assert 0.02 <= sum(clock.seconds.values()) <= time.perf_counter() - start
     assert clock.seconds[Stage.START_UP] == 0.015
