@@ -16,6 +16,7 @@ CORPORA = (
     "sandbox/test_sandbox_hostile.py",
     "sandbox/test_sandbox_modelnew.py",
     "sandbox/test_sandbox_probes.py",
+    "sandbox/test_sandbox_quarantine.py",
     "sandbox/test_sandbox_script.py",
     "sandbox/test_sandbox_stress.py",
     "sandbox/test_sandbox_triton.py",

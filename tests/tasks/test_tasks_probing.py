@@ -200,7 +200,7 @@ def test_a_size_that_only_broadcasts_is_no_axis():
 
 
 def test_literal_sizes_too_large_to_draw_are_answered_with_the_remedy():
-    with pytest.raises(UserError, match=r"take 16\.0 GiB, and no module-level constant .* makes them smaller"):
+    with pytest.raises(UserError, match=r"take 16\.0 GiB, and no module-level constants .* make them smaller"):
         probe(function("x + 1", "x", "torch.rand(65536, 65536)"))
 
 
