@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.output import progress
-from sandbox.values import DeviceKind
+from sandbox.values import Device, DeviceKind
 from tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,11 +56,7 @@ def run(
     Either runs with your own rights, as if you had started it yourself.
     """
     from cli.counters import counter_tables
-    from sandbox.build import compile_program
-    from sandbox.build.triton import require_triton
     from sandbox.devices import parse_device
-    from simgpu.program import run_program
-    from simgpu.specs import device_spec
 
     if not program.is_file():
         raise UserError(f"there is no file {program}")
@@ -66,21 +64,47 @@ def run(
     if target.kind is not DeviceKind.SIM:
         raise UserError(f"{target.name} is no simulated device: give sim:h100 or another sim device")
     counted: list[LaunchReport] = []
-    on_launch = counted.append if counters else None
+    kernels = _Kernels(device=target, checks=checks, on_launch=counted.append if counters else None)
     if program.suffix == ".py":
-        require_triton()
-        from sandbox.script import run_script  # this imports it
-
         if source or include or nvcc_flag:
             raise UserError("--source, --include and --nvcc-flag are for .cu programs")
-        code = run_script(program, arguments or [], target, checks=checks, on_launch=on_launch)
+        code = _run_script(program, arguments or [], kernels)
     else:
-        with progress.status(f"compiling {program}"):
-            library = compile_program(
-                [program, *(source or [])], target.arch, include=include or (), flags=nvcc_flag or ()
-            )
-        names = [str(program), *(arguments or [])]
-        code = run_program(library, device_spec(target.model), names, checks=checks, on_launch=on_launch)
+        library = _compiled([program, *(source or [])], target, include or [], nvcc_flag or [])
+        code = _run_library(library, [str(program), *(arguments or [])], kernels)
     for shown in counter_tables(counted):
         progress.print(shown)
     return code
+
+
+@dataclass(frozen=True, slots=True)
+class _Kernels:
+    """How the kernels of a program or script run."""
+
+    device: Device
+    checks: bool
+    on_launch: Callable[[LaunchReport], None] | None
+
+
+def _run_script(script: Path, arguments: Sequence[str], kernels: _Kernels) -> int:
+    from sandbox.build.triton import require_triton
+
+    require_triton()
+    from sandbox.script import run_script  # this imports Triton
+
+    return run_script(script, arguments, kernels.device, checks=kernels.checks, on_launch=kernels.on_launch)
+
+
+def _compiled(sources: Sequence[Path], device: Device, include: Sequence[Path], flags: Sequence[str]) -> Path:
+    from sandbox.build import compile_program
+
+    with progress.status(f"compiling {sources[0]}"):
+        return compile_program(sources, device.arch, include=include, flags=flags)
+
+
+def _run_library(library: Path, arguments: Sequence[str], kernels: _Kernels) -> int:
+    from simgpu.program import run_program
+    from simgpu.specs import device_spec
+
+    spec = device_spec(kernels.device.model)
+    return run_program(library, spec, arguments, checks=kernels.checks, on_launch=kernels.on_launch)
