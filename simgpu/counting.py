@@ -79,7 +79,7 @@ class Totals:
     def fill(self, worker: state.Worker) -> None:
         """Tell a worker where the maps are."""
         worker.read_map, worker.write_map = self.read_map.ctypes.data, self.write_map.ctypes.data
-        worker.line_maps = self._site_maps.ctypes.data
+        worker.line_maps, worker.map_sectors = self._site_maps.ctypes.data, len(self.read_map)
 
     def distinct_bytes(self, touched: NDArray[np.uint8], factor: float) -> int:
         """Return the distinct bytes of a map, scaled by `factor` but within each allocation's size."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 from pydantic import TypeAdapter
 
@@ -171,16 +171,6 @@ def _run_here(pipe: TextIO, options: LaunchOptions, spec: DeviceSpec, library: P
         runtime.close()
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process as the program itself would, by C's `exit`: what it registered runs, and its output is written.
-
-    The interpreter is not taken down before that, because the program's own destructors may still call into it.
-    """
-    logging.shutdown()
-    ctypes.CDLL(None).exit(code)
-    raise AssertionError("unreachable")
-
-
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="simgpu: %(message)s")
     _, descriptor, chosen, card, program_library, *program_args = sys.argv
@@ -192,4 +182,4 @@ if __name__ == "__main__":
             Path(program_library),
             program_args,
         )
-    _leave(code & 0xFF)
+    sys.exit(code & 0xFF)

@@ -53,6 +53,8 @@ count:
   %p_own = getelementptr ptr, ptr %lms, i64 %at_site
   %lm = load ptr, ptr %p_own
   %by_line = icmp ne ptr %lm, null
+  %p_map = getelementptr i8, ptr %w, i64 $w_map_sectors
+  %held = load i64, ptr %p_map
   %reads = icmp ne i32 %kind, 1
   %writes = icmp ne i32 %kind, 0
   br label %loop
@@ -71,6 +73,10 @@ loop:
   %rest1 = and i32 %rest, %keep
   %n1 = add i64 %n, 1
   %at = sub i64 %s, %first
+  ; An access is counted before it is checked: it may lie outside the card's memory, of which alone the maps tell.
+  %inside = icmp ult i64 %at, %held
+  br i1 %inside, label %mark, label %next
+mark:
   br i1 %by_line, label %line, label %after_line
 line:
   %p_l = getelementptr i8, ptr %lm, i64 %at

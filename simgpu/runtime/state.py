@@ -113,6 +113,7 @@ class Worker(ctypes.Structure):
         ("events", ctypes.c_uint64),
         ("read_map", ctypes.c_uint64),
         ("write_map", ctypes.c_uint64),
+        ("map_sectors", ctypes.c_uint64),
         ("line_maps", ctypes.c_uint64),
         ("arena", ctypes.c_uint64),
         ("blocks_run", ctypes.c_uint64),

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from simgpu import DiagnosticKind
+
 STRIDED = r"""
 extern "C" __global__ void copy(const float* x, float* y, int stride) { y[threadIdx.x] = x[threadIdx.x * stride]; }"""
 TRANSPOSE = r"""
@@ -33,6 +35,17 @@ def test_coalesced_and_strided_loads(card, compile_cuda):
         assert counters.unique_read_bytes == 32 * sectors
         assert counters.global_store_sectors == 16
         assert counters.unique_written_bytes == 512
+
+
+def test_an_access_far_outside_the_card_is_counted_without_touching_what_lies_there(card, compile_cuda):
+    module = compile_cuda("""
+extern "C" __global__ void far(float* x, long long place) { x[place] = 1.f; }""")
+    x = card.put(np.zeros(32, np.float32))
+    # So far that a map with a byte for each sector has no page there, on either side.
+    for place in (1 << 42, -(1 << 42)):
+        report = card.run(module, "far", (1,), (1,), x, np.int64(place), counters=True)
+        assert [one.kind for one in report.diagnostics] == [DiagnosticKind.OUT_OF_BOUNDS]
+        assert report.counters.unique_written_bytes == 0
 
 
 def test_shared_bank_conflicts_of_a_transpose(card, compile_cuda):

@@ -26,7 +26,7 @@ int main() {
   wants(cudaGetLastError(), cudaErrorMemoryAllocation);
   wants(cudaGetLastError(), cudaSuccess);
 
-  store<<<1, 1>>>(data, 100);
+  store<<<1, 1>>>(data, 1 << 20);
   wants(cudaDeviceSynchronize(), cudaErrorIllegalAddress);
   wants(cudaGetLastError(), cudaErrorIllegalAddress);
   wants(cudaGetLastError(), cudaErrorIllegalAddress);
