@@ -160,13 +160,30 @@ class Places:
 
 def resolve(c: Context, access: Access) -> Places:
     """Check each lane's access by the runtime, its shadow included."""
+    places = resolve_untagged(c, access)
+    if watches_global(c, access):
+        hard = Action.HARD if access.action is Action.WRITE else Action(0)
+        watch_tags(c, access, access.action | hard)
+    return places
+
+
+def resolve_untagged(c: Context, access: Access) -> Places:
+    """Check as `resolve`, but leave global memory's tags to `settle_tags`."""
     hosts, found = translate(c, access), _NO_LANES
     hard = Action.HARD if access.action is Action.WRITE else Action(0)
     if watches_shared(c, access):
         found = watch(c, access, access.action | hard)
-    if watches_global(c, access):
-        watch_tags(c, access, access.action | hard)
     return Places(hosts, found if Action.READ in access.action else _NO_LANES)
+
+
+def settle_tags(c: Context, access: Access) -> None:
+    """Check the tags of an atomic that has been done, and take the place over.
+
+    Another block may give a lock back by a plain store at any moment, and tags the place just before it does so.
+    Whoever looked before its atomic would miss that tag, take the lock, and be called a racer at its own store.
+    """
+    if watches_global(c, access):
+        watch_tags(c, access, access.action)
 
 
 def translate(c: Context, access: Access) -> Value:

@@ -200,6 +200,16 @@ KERNEL(lock_given_back_by_a_plain_store) {
     *work = 0;
   }
 }
+KERNEL(lock_changing_hands_often) {
+  if (T) return;
+  for (int k = 0; k < 200; k++) {
+    while (atomicCAS(work, 0, 1)) {}
+    __threadfence();
+    data[0] += B;
+    __threadfence();
+    *work = 0;
+  }
+}
 KERNEL(flag_stored_plainly_after_a_fence) {
   if (T) return;
   if (atomicAdd(work, 1) == 0) { data[1] = 5; __threadfence(); work[1] = 1; }
