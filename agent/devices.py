@@ -1,18 +1,23 @@
-"""The published figures of the card that a run is for, where they are known."""
+"""The figures of the card that a run is for, where they are known."""
 
 from __future__ import annotations
 
+from sandbox.cards import card_figures
 from sandbox.devices import parse_device
-from simgpu.specs import DeviceSpec, device_spec, known_devices
+from simgpu.specs import DeviceSpec
+from tasks.errors import UserError
 
 
 def device_figures(device: str) -> DeviceSpec | None:
-    """Return the figures of a device, None for a card that is not in the tables.
+    """Return the figures of a device, None for a card of a generation that is not in the tables.
 
     Parameters
     ----------
     device
-        `sim:h100`, or `cuda:0`, which is looked up by the name that its driver gives it.
+        `sim:h100`, or `cuda:0`, of which the driver is asked.
     """
-    model = parse_device(device).model.lower().replace(" ", "")
-    return next((device_spec(name) for name in known_devices() if name in model), None)
+    found = parse_device(device)
+    try:
+        return card_figures(found)
+    except UserError:
+        return None

@@ -400,4 +400,4 @@ def _figures(measurement: Measurement) -> Iterator[float]:
     yield measurement.speedup
     for timing in measurement.timings:
         yield from (timing.median_us, timing.baseline_us, timing.floor_us, timing.speedup, timing.roofline_fraction)
-        yield from timing.samples_us
+        yield from (*timing.samples_us, *timing.baseline_samples_us)

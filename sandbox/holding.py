@@ -131,6 +131,8 @@ def child_environment(home: Path | None = None) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "HOME": place,
         "TMPDIR": place,
+        # Python looks here first; the sandbox's user has no entry that it could find instead, and PyTorch asks.
+        "USER": "sandbox",
         # Threads count against the limit on processes, and a reference gains nothing from more.
         "OMP_NUM_THREADS": str(min(os.cpu_count() or 1, 16)),
     }

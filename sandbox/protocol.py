@@ -135,6 +135,17 @@ class ConstructionRequest(Value):
     axes: dict[str, int]
 
 
+class TimeRequest(Value):
+    """Time the reference on the GPU as eager PyTorch runs it; the message's tensors are as for `RunRequest`.
+
+    With output gradients the backward pass alone is timed.
+    """
+
+    axes: dict[str, int]
+    names: tuple[str, ...]
+    repeats: int
+
+
 class ReferenceRequest(Value):
     """Exactly one of the requests, on one source."""
 
@@ -154,6 +165,7 @@ class ReferenceRequest(Value):
     eager_ops: EagerOpsRequest | None = None
     construction: ConstructionRequest | None = None
     outline: OutlineRequest | None = None
+    time: TimeRequest | None = None
 
 
 class ReferenceReply(Value):
@@ -171,4 +183,5 @@ class ReferenceReply(Value):
     construction: Construction | None = None
     outline: Outline | None = None
     is_random: bool = False
+    samples_us: tuple[float, ...] = ()
     seconds: float = 0.0

@@ -20,14 +20,18 @@ from sandbox.protocol import (
     ReferenceReply,
     ReferenceRequest,
     RunRequest,
+    TimeRequest,
 )
 from sandbox.scratch import scratch_folder
 from sandbox.settings import SandboxSettings
-from sandbox.values import ExitState, Limits, ReferenceResult, Tensor
+from sandbox.toolchain import find_torch_headers
+from sandbox.values import Device, ExitState, Limits, ReferenceResult, Tensor
 from tasks.errors import InfraError, UserError
 from tasks.fusion import ModelSplit
 from tasks.loading import Sizes
 from tasks.values import Construction, Direction, EagerOp, Outline, Precision, ProbeResult, Role, Task, Workload
+
+_CUDA_TORCH_REMEDY = "install a build with CUDA: https://pytorch.org/get-started/locally"
 
 
 @contextmanager
@@ -50,6 +54,37 @@ def open_reference(
 
 
 @contextmanager
+def open_eager(
+    task: Task, device: Device, limits: Limits | None = None, settings: SandboxSettings | None = None
+) -> Iterator[EagerSession]:
+    """Give a session that times a task's reference on a real GPU; its processes are gone when the block ends.
+
+    Parameters
+    ----------
+    task
+        Whose reference to time.
+    device
+        A real GPU.
+    limits
+        What the child may use; the settings' by default.
+    settings
+        Isolation; read from the environment by default.
+
+    Raises
+    ------
+    InfraError
+        The installed PyTorch is for CPUs only.
+    """
+    if not find_torch_headers().with_cuda:
+        raise InfraError(
+            f"eager PyTorch cannot be timed on {device.name}: the installed PyTorch is for CPUs only; "
+            f"{_CUDA_TORCH_REMEDY}"
+        )
+    with _open_child(limits, settings, gpu=device.index) as child:
+        yield EagerSession(task, child)
+
+
+@contextmanager
 def open_references(
     tasks: Sequence[Task], limits: Limits | None = None, settings: SandboxSettings | None = None
 ) -> Iterator[tuple[ReferenceSession, ...]]:
@@ -59,6 +94,46 @@ def open_references(
     """
     with _open_child(limits, settings) as child:
         yield tuple(ReferenceSession(task, child) for task in tasks)
+
+
+class EagerSession:
+    """Times of one task's reference on a real GPU. Made by `open_eager`."""
+
+    def __init__(self, task: Task, child: ReferenceChild) -> None:
+        self._task = task
+        self._child = child
+
+    def time(
+        self,
+        workload: Workload,
+        tensors: Mapping[str, Tensor],
+        repeats: int,
+        output_gradients: Sequence[Tensor] = (),
+    ) -> tuple[float, ...]:
+        """Return the microseconds of each of `repeats` runs; of fewer, but ten, when they take long.
+
+        Parameters
+        ----------
+        workload
+            Gives the sizes.
+        tensors
+            Inputs, parameters and buffers by name.
+        repeats
+            How many samples are wanted.
+        output_gradients
+            Backward tasks: one per floating result of the forward; the backward pass alone is timed.
+
+        Raises
+        ------
+        UserError
+            The reference fails, crashes or does not end on the GPU; with its own error.
+        """
+        asked = TimeRequest(axes=workload.axes, names=tuple(tensors), repeats=repeats)
+        request = _request(self._task).model_copy(update={"time": asked})
+        reply, _ = self._child.ask(request, (*tensors.values(), *output_gradients))
+        if not reply.samples_us:
+            raise UserError("the reference took over its own process: it answered what it was not asked")
+        return reply.samples_us
 
 
 class ReferenceSession:
@@ -96,7 +171,7 @@ class ReferenceSession:
         """
         backward = self._task.direction is Direction.BACKWARD
         run = RunRequest(axes=workload.axes, names=tuple(tensors), precision=precision)
-        request = self._request().model_copy(update={"run": run, "backward": backward})
+        request = _request(self._task).model_copy(update={"run": run, "backward": backward})
         reply, results = self._child.ask(request, (*tensors.values(), *output_gradients))
         return ReferenceResult(
             outputs=results[: reply.outputs],
@@ -115,7 +190,9 @@ class ReferenceSession:
         """
         wanted = EagerOpsRequest(axes=workload.axes, inputs=workload.inputs)
         backward = self._task.direction is Direction.BACKWARD
-        reply, _ = self._child.ask(self._request().model_copy(update={"eager_ops": wanted, "backward": backward}), ())
+        reply, _ = self._child.ask(
+            _request(self._task).model_copy(update={"eager_ops": wanted, "backward": backward}), ()
+        )
         return reply.ops
 
     def construction(self, workload: Workload) -> Construction:
@@ -127,7 +204,7 @@ class ReferenceSession:
             As for `run`; or it takes arguments that cannot be passed on.
         """
         wanted = ConstructionRequest(axes=workload.axes)
-        reply, _ = self._child.ask(self._request().model_copy(update={"construction": wanted}), ())
+        reply, _ = self._child.ask(_request(self._task).model_copy(update={"construction": wanted}), ())
         if reply.construction is None:
             raise UserError("the reference took over its own process: it answered what it was not asked")
         # The workload says in which order a candidate's tensors come.
@@ -144,7 +221,7 @@ class ReferenceSession:
             As for `run`.
         """
         wanted = OutlineRequest(axes=workload.axes, inputs=workload.inputs)
-        reply, _ = self._child.ask(self._request().model_copy(update={"outline": wanted}), ())
+        reply, _ = self._child.ask(_request(self._task).model_copy(update={"outline": wanted}), ())
         if reply.outline is None:
             raise UserError("the reference took over its own process: it answered what it was not asked")
         return reply.outline
@@ -158,19 +235,19 @@ class ReferenceSession:
             As for `run`.
         """
         run = RunRequest(axes=workload.axes, names=tuple(tensors), precision=Precision.NATIVE, is_random=True)
-        reply, _ = self._child.ask(self._request().model_copy(update={"run": run}), tuple(tensors.values()))
+        reply, _ = self._child.ask(_request(self._task).model_copy(update={"run": run}), tuple(tensors.values()))
         return reply.is_random
 
-    def _request(self) -> ReferenceRequest:
-        task = self._task
-        return ReferenceRequest(
-            nonce="",
-            source=task.source,
-            form=task.form,
-            entry=task.entry,
-            saved=task.saved,
-            gradients=task.gradients,
-        )
+
+def _request(task: Task) -> ReferenceRequest:
+    return ReferenceRequest(
+        nonce="",
+        source=task.source,
+        form=task.form,
+        entry=task.entry,
+        saved=task.saved,
+        gradients=task.gradients,
+    )
 
 
 class SandboxProber:
@@ -220,10 +297,11 @@ class SandboxProber:
 
 
 class ReferenceChild:
-    """A child that executes references, started again after it failed."""
+    """A child that executes references, started again after it failed; on a GPU where `gpu` is its number."""
 
-    def __init__(self, limits: Limits, settings: SandboxSettings, home: Path) -> None:
+    def __init__(self, limits: Limits, settings: SandboxSettings, home: Path, gpu: int | None = None) -> None:
         self._limits = limits
+        self._gpu = gpu
         self._isolation = choose_isolation(settings.isolation)
         self._home = home
         self._child: HeldChild | None = None
@@ -267,10 +345,17 @@ class ReferenceChild:
 
     def _started(self) -> HeldChild:
         return HeldChild(
-            [sys.executable, "-I", "-B", "-m", "sandbox.child.reference"],
+            [
+                sys.executable,
+                "-I",
+                "-B",
+                "-m",
+                "sandbox.child.reference",
+                *([] if self._gpu is None else [str(self._gpu)]),
+            ],
             isolation=self._isolation,
             limits=self._limits,
-            mounts=Mounts(),
+            mounts=Mounts(gpu=self._gpu is not None),
             home=self._home,
         )
 
@@ -282,10 +367,12 @@ class ReferenceChild:
 
 
 @contextmanager
-def _open_child(limits: Limits | None, settings: SandboxSettings | None) -> Iterator[ReferenceChild]:
+def _open_child(
+    limits: Limits | None, settings: SandboxSettings | None, gpu: int | None = None
+) -> Iterator[ReferenceChild]:
     settings = settings or SandboxSettings.load()
     with scratch_folder() as home:
-        child = ReferenceChild(limits or settings.limits, settings, home)
+        child = ReferenceChild(limits or settings.limits, settings, home, gpu)
         child.start()
         try:
             yield child

@@ -12,7 +12,7 @@ from pathlib import Path
 
 _OWN_PROCESSES = 2
 """The namespace's first process, and this one."""
-_ALLOWED_VARIABLES = {"PATH", "LANG", "LC_CTYPE", "HOME", "TMPDIR", "OMP_NUM_THREADS", "PWD"}
+_ALLOWED_VARIABLES = {"PATH", "LANG", "LC_CTYPE", "HOME", "TMPDIR", "USER", "OMP_NUM_THREADS", "PWD"}
 _FILTERED = "2"
 _PROCESS_BOUNDS = (Path("/sys/fs/cgroup/pids.max"), Path("/sys/fs/cgroup/pids/pids.max"))
 _TEMPORARY = ("/tmp", "/dev/shm")  # noqa: S108 -- the sandbox's own

@@ -143,11 +143,10 @@ def _lawful(spread: Spread, stated: tuple[OutputProperty, ...], tensors: Mapping
     return Lawful(spread.native.dtype, stated, spread.oracle, tensors)
 
 
-def draw_arguments(
-    reference: ReferenceRunner, task: Task, workload: Workload, distribution: Distribution, seed: int
+def candidate_arguments(
+    reference: ReferenceRunner, task: Task, workload: Workload, values: Values
 ) -> tuple[Tensor, ...]:
-    """Draw what a candidate receives, without an oracle: for timing."""
-    values = draw_values(reference, task, workload, distribution, seed)
+    """Return what a candidate receives of drawn values, without an oracle: for timing."""
     if task.direction is Direction.FORWARD:
         return tuple(values.tensors.values())
     native = reference.run(workload, values.tensors, Precision.NATIVE, values.gradients)

@@ -7,7 +7,7 @@ kernel gets its own copies of the arguments, and faults come back as an `Executi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from sandbox.values import (
     BuildError,
     Candidate,
     Device,
+    DeviceKind,
     Execution,
     ExitState,
     KernelResources,
@@ -27,6 +28,7 @@ from sandbox.values import (
     ReferenceResult,
     Tensor,
 )
+from simgpu.specs import DeviceSpec, device_spec
 from tasks.values import (
     CallItem,
     Construction,
@@ -97,6 +99,8 @@ class InMemoryLaboratory:
         What the reference is said to launch in eager mode.
     microseconds
         What `bench` reports.
+    eager_microseconds
+        What eager PyTorch is said to take on a GPU.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class InMemoryLaboratory:
         launches: tuple[Launch, ...] | None = None,
         eager_ops: tuple[EagerOp, ...] = (),
         microseconds: tuple[float, ...] = (10.0,),
+        eager_microseconds: tuple[float, ...] = (20.0,),
     ) -> None:
         self._forward = forward
         self._kernel = kernel
@@ -119,6 +124,11 @@ class InMemoryLaboratory:
         self._launches = launches
         self._eager_ops = eager_ops
         self._microseconds = microseconds
+        self._eager_microseconds = eager_microseconds
+
+    def figures(self, device: Device) -> DeviceSpec:
+        """Look a simulated card up; a GPU is taken for an H100."""
+        return device_spec(device.model if device.kind is DeviceKind.SIM else "h100")
 
     def prepare(self, task: Task) -> None:
         """Start nothing: functions are there at once."""
@@ -151,12 +161,25 @@ class InMemoryLaboratory:
 
     def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[_FakeReference]:  # noqa: ARG002
         """Open the reference."""
-        return _opened(_FakeReference(task, self._forward, self._backward, self._eager_ops))
+        return nullcontext(_FakeReference(task, self._forward, self._backward, self._eager_ops))
+
+    def eager(self, task: Task, device: Device, limits: Limits | None) -> AbstractContextManager[_FakeEager]:  # noqa: ARG002
+        """Open eager PyTorch."""
+        return nullcontext(_FakeEager(self._eager_microseconds))
 
 
-@contextmanager
-def _opened(runner: _FakeReference) -> Iterator[_FakeReference]:
-    yield runner
+class _FakeEager:
+    def __init__(self, microseconds: tuple[float, ...]) -> None:
+        self._microseconds = microseconds
+
+    def time(
+        self,
+        workload: Workload,  # noqa: ARG002 - one figure serves every size
+        tensors: Mapping[str, Tensor],  # noqa: ARG002 - likewise
+        repeats: int,  # noqa: ARG002 - the figures are given
+        output_gradients: Sequence[Tensor] = (),  # noqa: ARG002 - one figure serves both directions
+    ) -> tuple[float, ...]:
+        return self._microseconds
 
 
 class _FakeReference:

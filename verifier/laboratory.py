@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sandbox.values import Build, Candidate, Device, Execution, Limits, ReferenceResult, Tensor
+from simgpu.specs import DeviceSpec
 from tasks.values import Construction, EagerOp, Precision, Task, Workload
 
 
@@ -31,6 +32,19 @@ class ReferenceRunner(Protocol):
 
     def construction(self, workload: Workload) -> Construction:
         """Return how the reference's model is constructed and called at this workload; UserError when it can't be."""
+
+
+class EagerRunner(Protocol):
+    """Times the task's reference on a real GPU, as eager PyTorch runs it."""
+
+    def time(
+        self,
+        workload: Workload,
+        tensors: Mapping[str, Tensor],
+        repeats: int,
+        output_gradients: Sequence[Tensor] = (),
+    ) -> tuple[float, ...]:
+        """Return microseconds per run, of the backward pass alone where there are output gradients."""
 
 
 class ReferenceOver:
@@ -92,6 +106,9 @@ class CandidateRunner(Protocol):
 class Laboratory(Protocol):
     """Builds candidates and opens runners."""
 
+    def figures(self, device: Device) -> DeviceSpec:
+        """Return a device's figures; UserError when its rates are not known."""
+
     def prepare(self, task: Task) -> None:
         """Start the process that the task's reference will need, without waiting for it."""
 
@@ -103,3 +120,6 @@ class Laboratory(Protocol):
 
     def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[ReferenceRunner]:
         """Open a process of its own for the reference."""
+
+    def eager(self, task: Task, device: Device, limits: Limits | None) -> AbstractContextManager[EagerRunner]:
+        """Open a process of its own that times the reference on a real GPU."""

@@ -10,9 +10,11 @@ from typing import Self
 
 from sandbox.build import build
 from sandbox.candidate import open_candidate
-from sandbox.reference import ReferenceSession, open_reference
+from sandbox.cards import card_figures
+from sandbox.reference import EagerSession, ReferenceSession, open_eager, open_reference
 from sandbox.settings import SandboxSettings
 from sandbox.values import Build, Candidate, Device, Limits
+from simgpu.specs import DeviceSpec
 from tasks.values import Task
 from verifier.laboratory import CandidateRunner
 
@@ -20,8 +22,9 @@ from verifier.laboratory import CandidateRunner
 class SandboxLaboratory:
     """Builds for the device's architecture and opens one sandboxed child each for candidate and reference.
 
-    A context manager. A reference's child is kept until the block ends and serves the task's next verdict, since
-    starting PyTorch costs more than most verdicts; a candidate's child never serves another candidate.
+    A context manager. A reference's child, and the one that times it on a GPU, are kept until the block ends and serve
+    the task's next candidate, since starting PyTorch costs more than most verdicts; a candidate's child never serves
+    another candidate.
 
     Parameters
     ----------
@@ -33,6 +36,7 @@ class SandboxLaboratory:
         self._settings = settings
         self._opened = ExitStack()
         self._idle: defaultdict[tuple[str, Limits | None], list[ReferenceSession]] = defaultdict(list)
+        self._timers: dict[tuple[str, str, Limits | None], EagerSession] = {}
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -40,6 +44,10 @@ class SandboxLaboratory:
 
     def __exit__(self, *_: object) -> None:
         self._opened.close()
+
+    def figures(self, device: Device) -> DeviceSpec:
+        """Look a simulated card up; ask the driver of a real one."""
+        return card_figures(device)
 
     def prepare(self, task: Task) -> None:
         """Start a reference's child, unless one is there: it loads PyTorch while the caller does other work."""
@@ -71,3 +79,12 @@ class SandboxLaboratory:
         finally:
             # Also after a rejected candidate: a session starts a fresh child by itself when its own has failed.
             idle.append(session)
+
+    @contextmanager
+    def eager(self, task: Task, device: Device, limits: Limits | None) -> Iterator[EagerSession]:
+        """Give the child that times the reference; one is enough, since a GPU is timed by one caller at a time."""
+        key = (task.content_hash, device.name, limits)
+        if key not in self._timers:
+            opened = open_eager(task, device, limits=limits, settings=self._settings)
+            self._timers[key] = self._opened.enter_context(opened)
+        yield self._timers[key]

@@ -156,6 +156,8 @@ class WorkloadTiming(Value):
     """Median of the samples, microseconds."""
     baseline_us: float
     """Eager PyTorch on the same device, same basis, microseconds."""
+    baseline_samples_us: tuple[float, ...] = ()
+    """GPU: microseconds per repetition of eager PyTorch, whose median is `baseline_us`."""
     floor_us: float
     """Physical floor, microseconds: nothing is faster, data left in L2 and tensor cores included."""
     speedup: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 import tvm_ffi
 from cuda.bindings import driver
 
+from sandbox.child.gpu_clock import GpuClock
 from sandbox.child.lateness import LateWrites
 from sandbox.child.library import load_entry
 from sandbox.child.link import ParentLink
@@ -22,10 +24,6 @@ from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
 from sandbox.toolchain import cuda_root
 from sandbox.values import Execution, ExitState, Language, Tensor
 from tasks.values import DType
-
-_WARM_UP_CALLS = 5
-_FLUSH_BYTES = 256 << 20
-"""More than the L2 cache of any card: written before each sample, so that no input is found there."""
 
 Entry = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, ...]]
 _ILLEGAL = ("illegal memory access", "misaligned address", "illegal instruction", "unspecified launch failure")
@@ -86,30 +84,16 @@ class GpuProgram:
         return _concluded(work)
 
     def bench(self, request: BenchRequest, argument_sets: Sequence[Sequence[Tensor]]) -> Execution:
-        """Time each call by events on the current stream, the whole device idle before and after."""
+        """Time calls with the argument sets in turn (see `GpuClock`)."""
 
         def work() -> Execution:
             sets = [[to_torch(argument).cuda() for argument in arguments] for arguments in argument_sets]
             outputs = tuple(map(from_torch, self._entry(sets[0])))
-            for number in range(_WARM_UP_CALLS):
-                self._entry(sets[number % len(sets)])
-            flush = torch.empty(_FLUSH_BYTES, dtype=torch.uint8, device="cuda")
-            samples = tuple(self._sample(sets[number % len(sets)], flush) for number in range(request.repeats))
+            turns = itertools.cycle(sets)
+            samples = GpuClock().samples(lambda: self._entry(next(turns)), request.repeats)
             return Execution(state=ExitState.OK, outputs=outputs, samples_us=samples)
 
         return _concluded(work)
-
-    def _sample(self, tensors: Sequence[torch.Tensor], flush: torch.Tensor) -> float:
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        flush.zero_()
-        torch.cuda.synchronize()
-        start.record()
-        self._entry(tensors)
-        # Work on other streams must not escape the clock.
-        torch.cuda.synchronize()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end)) * 1e3
 
 
 def _placed(argument: Tensor) -> torch.Tensor:

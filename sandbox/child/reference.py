@@ -1,6 +1,6 @@
 """A reference's child process: executes the task's untrusted source with PyTorch, and answers requests about it.
 
-Run as `python -m sandbox.child.reference DESCRIPTOR`.
+Run as `python -m sandbox.child.reference [GPU] DESCRIPTOR`; with a GPU's number the reference is timed on it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from collections.abc import Sequence
 import torch
 
 from sandbox.channel import GREETING, Message, receive, send
-from sandbox.protocol import ReferenceReply, ReferenceRequest, RunRequest
+from sandbox.protocol import ReferenceReply, ReferenceRequest, RunRequest, TimeRequest
 from sandbox.values import Tensor
 from tasks.errors import UserError
 from tasks.reference import Reference, probe, split
+from tasks.reference.source import blame_reference
 from tasks.values import DType, OutputShape
 
 _KEPT_REFERENCES = 16
@@ -65,6 +66,9 @@ class ReferenceServer:
         described = self._described(request)
         if described is not None:
             return described, ()
+        if request.time is not None:
+            samples = self._eager_samples(request, request.time, tensors)
+            return ReferenceReply(nonce=request.nonce, samples_us=samples), ()
         if request.run is None:
             raise ValueError("a request asks for nothing")
         if request.backward and not request.run.is_random:
@@ -115,16 +119,33 @@ class ReferenceServer:
         reply = ReferenceReply(nonce=request.nonce, outputs=len(gradients), output_shapes=shapes)
         return reply, (*gradients, *saved)
 
+    def _eager_samples(
+        self, request: ReferenceRequest, asked: TimeRequest, tensors: Sequence[Tensor]
+    ) -> tuple[float, ...]:
+        from sandbox.child.gpu_clock import GpuClock  # noqa: PLC0415 -- for children on a GPU
+
+        # What a reference makes without saying where, its model among it, belongs on the card.
+        with torch.device("cuda"), blame_reference("on the GPU"):
+            values = [to_torch(tensor).cuda() for tensor in tensors]
+            given = dict(zip(asked.names, values, strict=False))
+            output_gradients = values[len(asked.names) :]
+            call = _made(request, asked.axes).eager_call(given, output_gradients, request.gradients)
+            return GpuClock().samples(call, asked.repeats)
+
     def _reference(self, request: ReferenceRequest, axes: dict[str, int]) -> Reference:
-        if request.form is None:
-            raise ValueError("a request about a reference names its form")
         key = repr((request.source, request.form, request.entry, sorted(axes.items())))
         if key not in self._references:
-            self._references[key] = Reference(request.source, request.form, request.entry, axes)
+            self._references[key] = _made(request, axes)
             if len(self._references) > _KEPT_REFERENCES:
                 self._references.popitem(last=False)
         self._references.move_to_end(key)
         return self._references[key]
+
+
+def _made(request: ReferenceRequest, axes: dict[str, int]) -> Reference:
+    if request.form is None:
+        raise ValueError("a request about a reference names its form")
+    return Reference(request.source, request.form, request.entry, axes)
 
 
 def main() -> None:
@@ -132,7 +153,12 @@ def main() -> None:
     # Sums then do not depend on how many cores the machine has, and verdicts run side by side on every core.
     torch.set_num_threads(1)
     server = ReferenceServer()
-    with socket.socket(fileno=int(sys.argv[1])) as end:
+    *gpus, descriptor = sys.argv[1:]
+    for gpu in gpus:
+        # A card that fails here fails before the greeting, when nothing of the reference's can be at fault.
+        torch.cuda.set_device(int(gpu))
+        torch.cuda.synchronize()
+    with socket.socket(fileno=int(descriptor)) as end:
         send(end, GREETING)
         while (message := receive(end)) is not None:
             send(end, server.answer(message))

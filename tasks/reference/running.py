@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -154,6 +154,27 @@ class Reference:
             found = _differentiate(results, output_gradients, leaves, gradients)
         return BackwardResult(found, kept)
 
+    def eager_call(
+        self,
+        tensors: Mapping[str, torch.Tensor],
+        output_gradients: Sequence[torch.Tensor] = (),
+        gradients: Sequence[str] = (),
+    ) -> Callable[[], object]:
+        """Return what is timed of eager PyTorch: the forward pass, or with output gradients the backward pass alone.
+
+        Parameters are as for `forward` and `backward`; the tensors may lie on any device.
+
+        Raises
+        ------
+        UserError
+            As for `forward` and `backward`; what is returned raises it too.
+        """
+        given = self._converted(tensors, Precision.NATIVE)
+        if not output_gradients:
+            return lambda: self._undifferentiated(given)
+        results = self._differentiable(given, gradients)
+        return lambda: _differentiate(results, output_gradients, given, gradients, again=True)
+
     def eager_ops(self, tensors: Mapping[str, torch.Tensor], gradients: Sequence[str] = ()) -> tuple[EagerOp, ...]:
         """List the operators that eager PyTorch launches: for the forward, or for the gradients by `gradients`.
 
@@ -249,6 +270,10 @@ class Reference:
             state=(*stated.parameters, *stated.buffers),
         )
 
+    def _undifferentiated(self, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        with torch.no_grad():
+            return self._op.call(tensors)
+
     def _record(
         self, tensors: dict[str, torch.Tensor], gradients: Sequence[str], *, shapes_only: bool
     ) -> tuple[EagerOp, ...]:
@@ -307,13 +332,17 @@ def _differentiate(
     output_gradients: Sequence[torch.Tensor],
     leaves: Mapping[str, torch.Tensor],
     gradients: Sequence[str],
+    *,
+    again: bool = False,
 ) -> tuple[torch.Tensor, ...]:
+    """Return the gradients by `gradients`; with `again` the results can be differentiated once more."""
     floating = [result for result in results if result.is_floating_point()]
     if len(floating) != len(output_gradients):
         raise UserError(f"the op has {len(floating)} floating results, so it needs as many output gradients")
     given = [gradient.to(result.dtype) for gradient, result in zip(output_gradients, floating, strict=True)]
     with blame_reference("in its backward pass"):
-        found = torch.autograd.grad(floating, [leaves[name] for name in gradients], given, allow_unused=True)
+        by = [leaves[name] for name in gradients]
+        found = torch.autograd.grad(floating, by, given, allow_unused=True, retain_graph=again)
     for name, gradient in zip(gradients, found, strict=True):
         if gradient is None:
             raise UserError(f"the results do not depend on '{name}', so it has no gradient")

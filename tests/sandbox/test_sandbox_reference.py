@@ -120,6 +120,13 @@ def test_a_source_that_never_ends_is_stopped(settings):
         SandboxProber(short).probe("while True: pass")
 
 
+def test_a_source_may_ask_who_runs_it(settings):
+    source = SOFTMAX.replace("return torch.softmax", "import getpass; getpass.getuser(); return torch.softmax")
+    x = Tensor(dtype=DType.FLOAT32, shape=(3, 5), data=np.zeros((3, 5), "f4").tobytes())
+    with open_reference(task(source=source), settings=settings) as session:
+        session.run(task().workloads[0], {"x": x}, Precision.NATIVE)
+
+
 def test_a_source_is_probed(settings):
     probed = SandboxProber(settings).probe(SOFTMAX)
     assert probed.form is ReferenceForm.MODULE

@@ -159,6 +159,23 @@ def test_what_backward_cannot_give_is_one_sentence(body, saved, gradients, probl
         reference.backward({"x": x}, [torch.ones(4, 3)], saved, gradients, Precision.NATIVE)
 
 
+def test_what_is_timed_of_eager_is_the_forward_or_the_backward_alone_again_and_again():
+    reference = norm()
+    tensors = reference.examples()
+    forward = reference.eager_call(tensors)
+    for _ in range(3):
+        outputs = forward()
+        assert not outputs[0].requires_grad
+        assert torch.equal(outputs[0], reference.forward(tensors, Precision.NATIVE)[0])
+    upstream, names = torch.ones(6, 10), ["linear.weight", "x"]
+    backward = reference.eager_call(tensors, [upstream], names)
+    expected = reference.backward(tensors, [upstream], [], names, Precision.NATIVE).gradients
+    for _ in range(3):
+        assert all(torch.equal(a, b) for a, b in zip(backward(), expected, strict=True))
+    with pytest.raises(UserError, match="gradient of 'y'"):
+        reference.eager_call(tensors, [upstream], ["y"])
+
+
 def test_missing_and_unknown_tensors_are_named():
     reference = norm()
     tensors = reference.examples()

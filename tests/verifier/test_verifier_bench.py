@@ -66,14 +66,38 @@ def test_a_build_error_reaches_the_caller(make_task, candidate, device):
         bench(make_task(), candidate, device, seed=1, laboratory=_laboratory(build_error=error))
 
 
-def test_a_task_without_bench_workloads_or_a_real_gpu_is_refused_in_a_sentence(make_task, candidate, device):
+def test_a_task_without_bench_workloads_is_refused_in_a_sentence(make_task, candidate, device):
     task = make_task()
     checked = tuple(w for w in task.workloads if w.purpose is Purpose.VERIFY)
     with pytest.raises(UserError, match="no bench workloads"):
         bench(task.model_copy(update={"workloads": checked}), candidate, device, seed=1, laboratory=_laboratory())
-    gpu = Device(kind=DeviceKind.CUDA, model="NVIDIA L4", arch="sm_89")
-    with pytest.raises(UserError, match="not supported yet"):
-        bench(task, candidate, gpu, seed=1, laboratory=_laboratory())
+
+
+GPU = Device(kind=DeviceKind.CUDA, model="NVIDIA H100 80GB HBM3", arch="sm_90")
+
+
+def test_on_a_gpu_candidate_and_eager_are_sampled_in_turns_and_the_speed_up_has_an_interval(make_task, candidate):
+    mine, eager = (4.0, 5.0, 6.0, 5.0, 5.0), (9.0, 10.0, 11.0, 10.0, 30.0)
+    laboratory = _laboratory(microseconds=mine, eager_microseconds=eager)
+    measurement = bench(make_task(), candidate, GPU, seed=1, laboratory=laboratory)
+    (timing,) = measurement.timings
+    assert measurement.basis is Basis.MEASURED
+    assert measurement.device == "cuda:0"
+    assert "PyTorch" in measurement.fingerprint
+    assert timing.samples_us == 2 * mine
+    assert timing.baseline_samples_us == 2 * eager
+    assert (timing.median_us, timing.baseline_us) == (5.0, 10.0)
+    assert measurement.speedup == pytest.approx(2.0)
+    low, high = measurement.speedup_interval
+    assert low <= 2.0 <= high
+    assert low < high
+    assert measurement == bench(make_task(), candidate, GPU, seed=1, laboratory=laboratory)
+
+
+def test_a_measured_time_below_the_floor_is_no_record(make_task, candidate):
+    huge = (EagerOp(name="aten::relu", shapes=(), bytes_read=4096, bytes_written=1024 * MIB, flops=0),)
+    with pytest.raises(CandidateError, match="cannot have done the work"):
+        bench(make_task(), candidate, GPU, seed=1, laboratory=_laboratory(eager_ops=huge, microseconds=(5.0,)))
 
 
 def test_a_backward_candidate_is_timed_on_gradients_and_saved_tensors(make_task, candidate, device):
