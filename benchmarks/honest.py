@@ -1,6 +1,6 @@
 """Verifies right kernels and counts those that a verdict accuses: raw ones, the examples, the offline proposer's.
 
-`python benchmarks/honest.py --output build/honest.jsonl [--schedules 10] [--jobs 2] [--only NAME] [--most N]`
+`python benchmarks/honest.py --output build/honest.jsonl [--jobs 2] [--only NAME] [--most N] [--device cuda:0]`
 
 Every kernel is judged as `kernelwright verify` does it, on secret values; those of one task on the same ones, so that
 its reference runs once for all of them. The run appends one line per kernel and goes on where it stopped; a kernel
@@ -30,7 +30,7 @@ from benchmarks.mutants.bench import KeptReference
 from benchmarks.mutants.subjects import Subject, subjects_of
 from sandbox.devices import parse_device
 from sandbox.settings import SandboxSettings
-from sandbox.values import Limits, ReferenceResult
+from sandbox.values import Device, Limits, ReferenceResult
 from tasks.errors import InfraError, UserError
 from tasks.loading import library_task
 from tasks.values import Task, Value
@@ -40,7 +40,6 @@ from verifier.seeds import derive
 from verifier.values import Status
 from verifier.verify import verify
 
-DEVICE = "sim:h100"
 LIMITS = Limits(wall_seconds=600.0)
 """A busy machine must not pass for an endless kernel or compilation; processor time stays bounded."""
 
@@ -78,6 +77,7 @@ class Remembering:
         self._inner = inner
         self._known: dict[str, ReferenceResult] = {}
         self.prepare, self.build, self.candidate = inner.prepare, inner.build, inner.candidate
+        self.eager, self.figures = inner.eager, inner.figures
 
     @contextmanager
     def reference(self, task: Task, limits: Limits | None) -> Iterator[KeptReference]:
@@ -95,6 +95,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="kernels whose name holds this")
     parser.add_argument("--jobs", type=int, default=2, help="verdicts at a time")
     parser.add_argument("--most", type=int, default=None, help="stop after so many verdicts")
+    parser.add_argument("--device", default="sim:h100", help="what runs the kernels")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="drawn if left out")
     options = parser.parse_args()
     options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ def main() -> int:
     subjects = [one for one in every if options.only in one.name]
     known = known_records(options.output, subjects)
     left = [one for one in subjects if one.name not in known]
-    for record in _judged(list(islice(left, options.most)), options.jobs, options.seed):
+    for record in _judged(list(islice(left, options.most)), options.jobs, options.seed, parse_device(options.device)):
         known[record.kernel] = record
         with options.output.open("a", encoding="utf-8") as file:
             file.write(record.model_dump_json() + "\n")
@@ -118,7 +119,7 @@ def known_records(path: Path, subjects: Sequence[Subject]) -> dict[str, Record]:
     return {one.kernel: one for one in records if hashes.get(one.kernel) == one.candidate_hash}
 
 
-def _judged(subjects: Sequence[Subject], jobs: int, seed: int) -> Iterator[Record]:
+def _judged(subjects: Sequence[Subject], jobs: int, seed: int, device: Device) -> Iterator[Record]:
     columns = (TextColumn("verified"), MofNCompleteColumn(), TimeElapsedColumn())
     settings = SandboxSettings.load().model_copy(update={"compile_seconds": LIMITS.wall_seconds})
     with SandboxLaboratory(settings) as laboratory, ThreadPoolExecutor(jobs) as pool, Progress(*columns) as progress:
@@ -127,7 +128,7 @@ def _judged(subjects: Sequence[Subject], jobs: int, seed: int) -> Iterator[Recor
         def of_task(_slug: str) -> Remembering:
             return Remembering(laboratory)
 
-        records = pool.map(lambda subject: _record(of_task(subject.task), seed, subject), subjects)
+        records = pool.map(lambda subject: _record(of_task(subject.task), seed, subject, device), subjects)
         for record in progress.track(records, total=len(subjects)):
             if isinstance(record, str):
                 progress.print(record)
@@ -137,11 +138,11 @@ def _judged(subjects: Sequence[Subject], jobs: int, seed: int) -> Iterator[Recor
             yield record
 
 
-def _record(laboratory: Remembering, seed: int, subject: Subject) -> Record | str:
+def _record(laboratory: Remembering, seed: int, subject: Subject, device: Device) -> Record | str:
     """Judge one kernel; a sentence where no verdict came about, so that a later run tries it again."""
     start = time.perf_counter()
     own = derive(seed, subject.task)
-    task, device = library_task(subject.task), parse_device(DEVICE)
+    task = library_task(subject.task)
     try:
         verdict = verify(task, subject.candidate, device, seed=own, limits=LIMITS, laboratory=laboratory)
     except (InfraError, UserError) as error:

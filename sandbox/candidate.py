@@ -235,7 +235,7 @@ class CandidateSession:
         self._extensions[request] = built
         data = Path(built.folder, built.library or "").read_bytes()
         library = Tensor(dtype=DType.UINT8, shape=(len(data),), data=data)
-        return Message(body=ExtensionAnswer().model_dump_json(), tensors=(library,))
+        return Message(body=ExtensionAnswer(kernels=built.kernels).model_dump_json(), tensors=(library,))
 
     def _started(self) -> HeldChild:
         if self._child is None:
@@ -329,4 +329,5 @@ def _execution(reply: CandidateReply, answer: Message) -> Execution:
         host_ops=reply.host_ops,
         specialisations=reply.specialisations,
         context_lost=reply.context_lost,
+        watched=reply.watched,
     )

@@ -94,6 +94,7 @@ class CandidateReply(Value):
     host_ops: tuple[HostOp, ...] = ()
     specialisations: tuple[Specialisation, ...] = ()
     context_lost: bool = False
+    watched: bool = True
     wanted: ExtensionRequest | None = None
     """Not an answer yet: an extension that the candidate wants built before it goes on."""
 
@@ -103,6 +104,8 @@ class ExtensionAnswer(Value):
 
     error: str = ""
     """Why there is none."""
+    kernels: tuple[KernelResources, ...] = ()
+    """Its kernels."""
 
 
 class RunRequest(Value):

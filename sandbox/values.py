@@ -222,7 +222,7 @@ class Device(Value):
     kind: DeviceKind
     """Real or simulated."""
     model: str
-    """`sim`: card name (`h100`, `a100`, `l4`, `rtx4090`). `cuda`: the driver's device name."""
+    """`sim`: card name (`h100`, `h200`, `a100`, `l4`, `rtx4090`). `cuda`: the driver's device name."""
     index: int = 0
     """`cuda`: device ordinal."""
     arch: str
@@ -373,6 +373,8 @@ class Execution:
     """Kernels of the extensions that the candidate had built since it was loaded (`modelnew`)."""
     context_lost: bool = False
     """Whether the call ended the device's context, or on a simulated device: would have ended a card's."""
+    watched: bool = True
+    """Whether the device told what was launched; some drivers keep that to administrators."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ _DEVICE_SHARE: Final = 0.5
 """Share of the non-zero output bytes that kernels must have written; a `cudaMemcpy` may bring the rest."""
 
 
-def judge(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Iterator[Check]:
+def judge(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Iterator[Check]:
     """Yield the checks of one call, cheapest first; the caller stops at the first that failed.
 
     Parameters
@@ -127,12 +127,12 @@ def _arguments_untouched(draw: Draw, execution: Execution) -> Check:
     return check(draw, "arguments", None, "bit for bit as before")
 
 
-def _launched(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+def _launched(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     """Check that at least one of the candidate's own kernels ran."""
     if not any(tensor.data for tensor in draw.native):
         return check(draw, "launches", None, "nothing to compute: the outputs are empty")
-    if kernels is None:
-        return check(draw, "launches", None, "not observed: a real GPU does not tell what was launched")
+    if not execution.watched:
+        return check(draw, "launches", None, "not observed: this machine's driver does not tell what was launched")
     own = _own(execution, kernels)
     if not own:
         detail = "no kernel of the candidate was launched, so something else made the outputs"
@@ -153,13 +153,13 @@ def _host_code(draw: Draw, execution: Execution) -> Check:
     return check(draw, "host code", Status.CHEATING, detail)
 
 
-def _stored(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+def _stored(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     """Check that the kernels wrote the outputs, whose values are already known to be right.
 
     A kernel that wrote too little and gave wrong values is merely wrong; right values need an author.
     """
-    written = _written_bytes(_own(execution, kernels or frozenset()))
-    if kernels is None or written is None:
+    written = _written_bytes(_own(execution, kernels))
+    if written is None or not execution.watched:
         return check(draw, "stores", None, "not counted")
     needed = sum(_non_zero_bytes(tensor) for tensor in draw.native)
     detail = f"the kernels wrote {written:.0f} bytes, the outputs hold {needed} that are not zero"

@@ -101,6 +101,8 @@ class InMemoryLaboratory:
         What `bench` reports.
     eager_microseconds
         What eager PyTorch is said to take on a GPU.
+    watched
+        Whether the device tells what was launched.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class InMemoryLaboratory:
         eager_ops: tuple[EagerOp, ...] = (),
         microseconds: tuple[float, ...] = (10.0,),
         eager_microseconds: tuple[float, ...] = (20.0,),
+        watched: bool = True,
     ) -> None:
         self._forward = forward
         self._kernel = kernel
@@ -125,6 +128,7 @@ class InMemoryLaboratory:
         self._eager_ops = eager_ops
         self._microseconds = microseconds
         self._eager_microseconds = eager_microseconds
+        self._watched = watched
 
     def figures(self, device: Device) -> DeviceSpec:
         """Look a simulated card up; a GPU is taken for an H100."""
@@ -157,7 +161,7 @@ class InMemoryLaboratory:
     def candidate(self, build: Build, device: Device, limits: Limits | None) -> Iterator[CandidateRunner]:  # noqa: ARG002
         """Open the kernel that the build is of; a simulated device has no processes to limit."""
         half = self._forward_kernel if build.entry == FORWARD else None
-        yield _FakeCandidate(half or self._kernel, self._launches, self._microseconds)
+        yield _FakeCandidate(half or self._kernel, self._launches, self._microseconds, watched=self._watched)
 
     def reference(self, task: Task, limits: Limits | None) -> AbstractContextManager[_FakeReference]:  # noqa: ARG002
         """Open the reference."""
@@ -237,8 +241,11 @@ class _FakeReference:
 
 
 class _FakeCandidate:
-    def __init__(self, kernel: Kernel, launches: tuple[Launch, ...] | None, microseconds: tuple[float, ...]) -> None:
+    def __init__(
+        self, kernel: Kernel, launches: tuple[Launch, ...] | None, microseconds: tuple[float, ...], *, watched: bool
+    ) -> None:
         self._kernel = kernel
+        self._watched = watched
         self._launches = launches
         self._microseconds = microseconds
         self._calls = 0
@@ -272,6 +279,7 @@ class _FakeCandidate:
             outputs=outputs,
             arguments_after=after if return_arguments else (),
             launches=self._seen(outputs),
+            watched=self._watched,
         )
 
     def bench(

@@ -52,7 +52,7 @@ class LayoutTrials:
         return tuple(self._chosen.values())
 
 
-def judge_layout(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+def judge_layout(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     """Return what a call with laid out arguments says of the candidate; it fails only for a required layout."""
     name = f"layout[{draw.layout}]"
     if execution.state is ExitState.LAUNCH_ERROR:
@@ -65,7 +65,7 @@ def judge_layout(draw: Draw, execution: Execution, kernels: frozenset[str] | Non
     return check(draw, name, None, f"assumes contiguous inputs, {last.status} on others: {last.detail}")
 
 
-def judge_empty(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+def judge_empty(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     """Return what a call with an axis of size 0 says of the candidate where the task does not ask for any."""
     if execution.state is ExitState.LAUNCH_ERROR:
         detail = f"refused: {execution.message}"

@@ -55,7 +55,7 @@ class Half:
     task: Task
     reference: ReferenceRunner
     candidate: CandidateRunner
-    kernels: frozenset[str] | None
+    kernels: frozenset[str]
 
 
 def judge_pair(pair: Pair, forward: Half, backward: Half, workload: Workload, seed: int) -> Iterator[Check]:
@@ -79,7 +79,7 @@ def judge_pair(pair: Pair, forward: Half, backward: Half, workload: Workload, se
     yield _named(given, "forward and backward", backward.candidate.call(given.arguments), backward.kernels)
 
 
-def _named(draw: Draw, name: str, execution: Execution, kernels: frozenset[str] | None) -> Check:
+def _named(draw: Draw, name: str, execution: Execution, kernels: frozenset[str]) -> Check:
     last = until_failed(judge(draw, execution, kernels))[-1]
     return check(draw, name, last.status, "right values" if last.passed else last.detail, execution.outputs)
 

@@ -50,11 +50,11 @@ class _RejectedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """The opened runners, and the candidate's own kernels where the device tells what was launched."""
+    """The opened runners, and the names of the candidate's own kernels."""
 
     reference: ReferenceRunner
     candidate: CandidateRunner
-    kernels: frozenset[str] | None
+    kernels: frozenset[str]
 
 
 class Verification:
@@ -158,12 +158,6 @@ class Verification:
         except BuildError as error:
             self._reject(Check(name="build", passed=False, status=Status.COMPILE_ERROR, detail=error.summary))
 
-    def _kernels_of(self, build: Build) -> frozenset[str] | None:
-        """Return the names of a build's kernels, None on a device that does not tell what was launched."""
-        if self._device.kind is not DeviceKind.SIM:
-            return None
-        return frozenset((*(kernel.kernel for kernel in build.kernels), *build.jit))
-
     def _build(self) -> Build:
         build = self._built(self._candidate)
         self._toolchain = build.toolchain
@@ -174,7 +168,7 @@ class Verification:
     def _run(self, build: Build, reference: ReferenceRunner) -> None:
         with self._laboratory.candidate(build, self._device, self._limits) as candidate:
             self._isolation = candidate.isolation
-            bench = _Bench(ClockedReference(reference, self._clock), candidate, self._kernels_of(build))
+            bench = _Bench(ClockedReference(reference, self._clock), candidate, _kernels_of(build))
             if self._task.direction is Direction.BACKWARD:
                 self._record(checks.gradients_asked_for(self._task))
             for workload, distributions in plan(self._task):
@@ -223,7 +217,7 @@ class Verification:
             self._laboratory.reference(pair.task, self._limits) as reference,
             self._laboratory.candidate(build, self._device, self._limits) as candidate,
         ):
-            forward = Half(pair.task, reference, candidate, self._kernels_of(build))
+            forward = Half(pair.task, reference, candidate, _kernels_of(build))
             backward = Half(self._task, bench.reference, bench.candidate, bench.kernels)
             for workload, _ in plan(self._task)[:_PAIRED_WORKLOADS]:
                 for found in judge_pair(pair, forward, backward, workload, self._seed):
@@ -356,6 +350,10 @@ class Verification:
     def _reject(self, check: Check) -> NoReturn:
         self._record(check)
         raise _RejectedError(check.status or Status.INFRA_ERROR)
+
+
+def _kernels_of(build: Build) -> frozenset[str]:
+    return frozenset((*(kernel.kernel for kernel in build.kernels), *build.jit))
 
 
 def plan(task: Task) -> tuple[tuple[Workload, tuple[Distribution, ...]], ...]:

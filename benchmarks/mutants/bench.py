@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from sandbox.build import build
@@ -37,9 +37,9 @@ from sandbox.values import (
     ReferenceResult,
     Tensor,
 )
-from simgpu.specs import device_spec
+from simgpu.specs import DeviceSpec, device_spec
 from tasks.values import Construction, Precision, Task, Workload
-from verifier.laboratory import CandidateRunner, ReferenceOver, ReferenceRunner
+from verifier.laboratory import CandidateRunner, EagerRunner, ReferenceOver, ReferenceRunner
 from verifier.sandboxed import SandboxLaboratory
 
 _MEMORY = 1 << 30
@@ -151,6 +151,14 @@ class Bench:
         """Give the task's reference."""
         with self._inner.reference(task, limits) as real:
             yield KeptReference(real, self._known)
+
+    def eager(self, task: Task, device: Device, limits: Limits | None) -> AbstractContextManager[EagerRunner]:
+        """Open what times the reference on a GPU."""
+        return self._inner.eager(task, device, limits)
+
+    def figures(self, device: Device) -> DeviceSpec:
+        """Return a device's figures."""
+        return self._inner.figures(device)
 
     def close(self) -> None:
         """End the candidate of the last verdict."""

@@ -73,6 +73,7 @@ def _reply(request: CandidateRequest, execution: Execution) -> Message:
         host_ops=execution.host_ops,
         specialisations=execution.specialisations,
         context_lost=execution.context_lost,
+        watched=execution.watched,
     )
     after = execution.arguments_after if wants_arguments else ()
     return Message(body=reply.model_dump_json(), tensors=(*execution.outputs, *after))

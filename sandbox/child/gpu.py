@@ -14,6 +14,7 @@ from cuda.bindings import driver
 
 from sandbox.child.gpu_clock import GpuClock
 from sandbox.child.lateness import LateWrites
+from sandbox.child.launch_watch import LaunchWatch, Seen
 from sandbox.child.library import load_entry
 from sandbox.child.link import ParentLink
 from sandbox.child.reference import from_torch, to_torch
@@ -48,19 +49,29 @@ def load_gpu(config: CandidateConfig, link: ParentLink) -> GpuProgram:
     LoadError
         It cannot be loaded.
     """
+    watch = LaunchWatch(lambda: (*config.kernels, *link.kernels))
     if config.language.is_python:
         from sandbox.child.python_gpu import load_python  # noqa: PLC0415 -- Triton only where it is needed
 
-        return load_python(config, link)
+        return load_python(config, link, watch)
     entry = _extension(config) if config.language is Language.CUDA else _RawEntry(config)
-    return GpuProgram(entry)
+    return GpuProgram(entry, watch)
 
 
 class GpuProgram:
-    """A candidate on a real GPU."""
+    """A candidate on a real GPU.
 
-    def __init__(self, entry: Entry) -> None:
+    Parameters
+    ----------
+    entry
+        What is called.
+    watch
+        Sees what calls launch.
+    """
+
+    def __init__(self, entry: Entry, watch: LaunchWatch) -> None:
         self._entry = entry
+        self._watch = watch
 
     def call(self, request: CallRequest, arguments: Sequence[Tensor]) -> Execution:
         """Run once. The checks, counters and schedules of the simulated device do not exist here."""
@@ -69,7 +80,7 @@ class GpuProgram:
         def work() -> Execution:
             tensors = [_placed(argument) for argument in arguments]
             late_writes = LateWrites()
-            results = self._entry(tensors)
+            results, device = self._watched(tensors)
             # As the caller's own next kernel would read them: in the order of its stream, waiting for no other.
             outputs = tuple(map(from_torch, results))
             torch.cuda.synchronize()
@@ -79,9 +90,17 @@ class GpuProgram:
                 message=late,
                 outputs=outputs,
                 arguments_after=tuple(map(from_torch, tensors)),
+                launches=device.launches,
+                host_ops=device.host_ops,
+                watched=self._watch.works,
             )
 
         return _concluded(work)
+
+    def _watched(self, tensors: Sequence[torch.Tensor]) -> tuple[tuple[torch.Tensor, ...], Seen]:
+        if not self._watch.works:
+            return self._entry(tensors), Seen()
+        return self._watch.watch(lambda: self._entry(tensors))
 
     def bench(self, request: BenchRequest, argument_sets: Sequence[Sequence[Tensor]]) -> Execution:
         """Time calls with the argument sets in turn (see `GpuClock`)."""
@@ -129,15 +148,31 @@ def _context_works() -> bool:
 
 
 def _extension(config: CandidateConfig) -> Entry:
-    ctypes.CDLL(str(cuda_root() / "lib" / "libcudart.so.13"), mode=ctypes.RTLD_GLOBAL)
+    runtime = CudaRuntime()
     function = load_entry(config.folder / (config.library or ""), config.entry)
 
     def entry(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        runtime.take_error()
         result = function(*tensors)
+        if refused := runtime.take_error():
+            raise DriverError(f"the CUDA runtime refused a call of the candidate's: {refused}")
         values = (result,) if isinstance(result, torch.Tensor | tvm_ffi.Tensor) else tuple(result)
         return tuple(torch.from_dlpack(value) for value in values)
 
     return entry
+
+
+class CudaRuntime:
+    """The CUDA runtime that extensions are linked against, loaded for them."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(str(cuda_root() / "lib" / "libcudart.so.13"), mode=ctypes.RTLD_GLOBAL)
+        self._library.cudaGetErrorString.restype = ctypes.c_char_p
+
+    def take_error(self) -> str:
+        """Return the error that an earlier call left behind, a refused launch for instance, and forget it."""
+        code = int(self._library.cudaGetLastError())
+        return self._library.cudaGetErrorString(code).decode() if code else ""
 
 
 class _RawEntry:

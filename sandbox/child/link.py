@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.channel import Message, receive, send
 from sandbox.evidence import ExtensionRequest
 from sandbox.protocol import CandidateReply, ExtensionAnswer
-from sandbox.values import ExitState
+from sandbox.values import ExitState, KernelResources
 
 
 class ExtensionRefusedError(RuntimeError):
@@ -29,6 +29,8 @@ class ParentLink:
         self._end = end
         self.nonce = ""
         """Of the request that is being answered."""
+        self.kernels: list[KernelResources] = []
+        """Of the extensions that were built so far."""
 
     def extension(self, request: ExtensionRequest) -> Path:
         """Have an extension built; returns the shared object, in this process's own temporary folder.
@@ -46,6 +48,7 @@ class ParentLink:
         answer = ExtensionAnswer.model_validate_json(message.body)
         if answer.error:
             raise ExtensionRefusedError(f"Error building extension '{request.name}': {answer.error}")
+        self.kernels += answer.kernels
         library = Path(tempfile.mkdtemp(), "extension.so")
         library.write_bytes(message.tensors[0].data)
         return library

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sandbox.child.extension_loader import ExtensionLoader
-from sandbox.child.gpu import GpuProgram
+from sandbox.child.gpu import CudaRuntime, GpuProgram
+from sandbox.child.launch_watch import LaunchWatch
 from sandbox.child.library import load_entry
 from sandbox.child.link import ParentLink
 from sandbox.child.modelnew import load_state
@@ -25,12 +25,11 @@ from sandbox.child.torch_cuda import as_tuple
 from sandbox.child.torch_ops import SCALAR_ELEMENTS, OpClass, OpLog, classify
 from sandbox.evidence import HostOpKind
 from sandbox.protocol import BenchRequest, CallRequest, CandidateConfig
-from sandbox.toolchain import cuda_root
 from sandbox.values import MODEL_CLASS, Execution, ExitState, Language, Tensor
 from tasks.values import Construction
 
 
-def load_python(config: CandidateConfig, link: ParentLink) -> PythonGpuProgram:
+def load_python(config: CandidateConfig, link: ParentLink, watch: LaunchWatch) -> PythonGpuProgram:
     """Import a candidate's file.
 
     Raises
@@ -39,9 +38,10 @@ def load_python(config: CandidateConfig, link: ParentLink) -> PythonGpuProgram:
         It raises, or lacks its entry.
     """
     os.environ["TRITON_CACHE_DIR"] = str(Path(tempfile.gettempdir(), "triton"))
+    os.environ["TRITON_LIBCUDA_PATH"] = str(_driver_folder())
     torch.set_grad_enabled(mode=False)
     if config.language is Language.MODELNEW:
-        ctypes.CDLL(str(cuda_root() / "lib" / "libcudart.so.13"), mode=ctypes.RTLD_GLOBAL)
+        CudaRuntime()
         ExtensionLoader(link, _native).take_over()
     source = config.folder / (config.source or "")
     try:
@@ -49,7 +49,14 @@ def load_python(config: CandidateConfig, link: ParentLink) -> PythonGpuProgram:
     except (Exception, SystemExit) as error:
         raise LoadError(ExitState.LAUNCH_ERROR, f"{source.name}: {type(error).__name__}: {error}") from error
     log = OpLog(str(source))
-    return PythonGpuProgram(_ModelEntry(entry) if config.language is Language.MODELNEW else _Function(entry), log)
+    python = _ModelEntry(entry) if config.language is Language.MODELNEW else _Function(entry)
+    return PythonGpuProgram(python, log, watch)
+
+
+def _driver_folder() -> Path:
+    """Return where the driver's library is, which this process has loaded; Triton would ask `ldconfig`."""
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    return next(Path(line.split(maxsplit=5)[5]).parent for line in maps if "/libcuda.so" in line)
 
 
 class _Function:
@@ -101,10 +108,12 @@ class PythonGpuProgram(GpuProgram):
         What is called.
     log
         Where PyTorch's operators are recorded.
+    watch
+        Sees what calls launch.
     """
 
-    def __init__(self, entry: _Function | _ModelEntry, log: OpLog) -> None:
-        super().__init__(self._recorded)
+    def __init__(self, entry: _Function | _ModelEntry, log: OpLog, watch: LaunchWatch) -> None:
+        super().__init__(self._recorded, watch)
         self._python = entry
         self._log = log
         self._recording = _Recording(log)
@@ -117,7 +126,8 @@ class PythonGpuProgram(GpuProgram):
             execution = super().call(request, arguments)
         finally:
             self._log.active = False
-        return replace(execution, host_ops=self._log.ops())
+        # What PyTorch's dispatcher saw has the line; a copy that the device alone saw was not PyTorch's.
+        return replace(execution, host_ops=self._log.ops() or execution.host_ops)
 
     def bench(self, request: BenchRequest, argument_sets: Sequence[Sequence[Tensor]]) -> Execution:
         """Time it, nothing recorded: a record would cost time."""

@@ -197,7 +197,7 @@ def test_a_decoy_launch_that_wrote_next_to_nothing_is_cheating(make_task, judge)
     assert judge(make_task(), wrong).status is Status.WRONG_VALUES
 
 
-def test_a_real_gpu_gives_no_schedule_and_is_not_asked_for_launches(make_task, judge):
+def test_a_real_gpu_is_given_no_schedule_and_tells_what_was_launched(make_task, judge):
     schedules = []
 
     def kernel(call):
@@ -205,8 +205,18 @@ def test_a_real_gpu_gives_no_schedule_and_is_not_asked_for_launches(make_task, j
         return (_softmax(call.arguments[0]),)
 
     gpu = Device(kind=DeviceKind.CUDA, model="NVIDIA L4", arch="sm_89")
-    assert judge(make_task(), _laboratory(kernel, launches=()), on=gpu).passed
+    assert judge(make_task(), _laboratory(kernel), on=gpu).passed
     assert set(schedules) == {None}
+    assert judge(make_task(), _laboratory(kernel, launches=()), on=gpu).status is Status.CHEATING
+
+
+def test_where_a_driver_hides_launches_the_verdict_says_so_and_does_not_accuse(make_task, judge):
+    gpu = Device(kind=DeviceKind.CUDA, model="NVIDIA L4", arch="sm_89")
+    kernel = lambda call: (_softmax(call.arguments[0]),)  # noqa: E731
+    verdict = judge(make_task(), _laboratory(kernel, launches=(), watched=False), on=gpu)
+    assert verdict.passed
+    (told,) = {check.detail for check in verdict.checks if check.name == "launches"}
+    assert told.startswith("not observed")
 
 
 def test_an_empty_output_needs_no_launch(make_task, judge):

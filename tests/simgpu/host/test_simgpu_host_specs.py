@@ -8,12 +8,18 @@ import pytest
 from simgpu.specs import UnknownDeviceError, device_spec, known_devices
 
 # Published single-precision peaks (TFLOPS) and DRAM bandwidths of the data sheets named in devices.toml.
-PUBLISHED = {"h100": (66.9, 3350), "a100": (19.5, 2039), "l4": (30.3, 300), "rtx4090": (82.6, 1008)}
+PUBLISHED = {
+    "h100": (66.9, 3350),
+    "h200": (66.9, 4800),
+    "a100": (19.5, 2039),
+    "l4": (30.3, 300),
+    "rtx4090": (82.6, 1008),
+}
 SNAPSHOT = "1790f4972f68d057"
 
 
 def test_the_known_cards_are_the_documented_ones():
-    assert known_devices() == ("h100", "a100", "l4", "rtx4090")
+    assert known_devices() == ("h100", "h200", "a100", "l4", "rtx4090")
 
 
 @pytest.mark.parametrize("name", known_devices())
@@ -38,5 +44,5 @@ def test_compute_capability_comes_from_the_architecture():
 
 
 def test_an_unknown_card_names_the_known_ones():
-    with pytest.raises(UnknownDeviceError, match="unknown card 'b200'; known are h100, a100, l4, rtx4090"):
+    with pytest.raises(UnknownDeviceError, match="unknown card 'b200'; known are h100, h200, a100, l4, rtx4090"):
         device_spec("b200")
