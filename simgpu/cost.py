@@ -36,11 +36,13 @@ from simgpu.occupancy import occupancy
 from simgpu.report import Counters, Dim3, Limiter, ModelledLaunch, TimeBreakdown
 from simgpu.specs import SECTOR_BYTES, WARP_SIZE, DeviceSpec
 
-COST_MODEL_VERSION = "3"
+COST_MODEL_VERSION = "4"
 """Raised with every change that can change a modelled time; part of a modelled device's fingerprint."""
 
-DRAM_CEILING = 0.92
-"""Share of the peak DRAM bandwidth that streaming kernels reach (BabelStream on A100 and H100: 0.90 to 0.93)."""
+DRAM_CEILING = 0.89
+"""Share of the peak DRAM bandwidth that streaming kernels reach: copies of 1 to 2 GiB on an H200 and an H100."""
+LOADED_DRAM_LATENCY = 1.7
+"""How much later a busy DRAM answers than an idle one, of which `devices.toml` has the latency (`docs/benchmarks.md`)."""
 REREAD_MISSES = 0.25
 """Share of the re-read sectors beyond L2's reach that go to DRAM; blocks that run together share the rest."""
 MAX_LOADS_IN_FLIGHT = 4
@@ -48,14 +50,19 @@ MAX_LOADS_IN_FLIGHT = 4
 L1_SECTORS_PER_CLOCK = 4
 L2_SECTORS_PER_CLOCK_PER_SM = 2
 """64 bytes per clock between L2 and one SM (A100 whitepaper)."""
-ATOMIC_LANES_PER_CLOCK = 16
-"""Lanes per clock of the whole card: between one for a single address and about a hundred for spread ones."""
+ATOMIC_LANES_PER_CLOCK = 150
+"""Lanes per clock of the whole card that L2 combines when they go to different addresses (`docs/benchmarks.md`)."""
 DEPENDENT_ISSUE_CLOCKS = 2.5
 """Clocks per instruction of one warp: a latency of 4 to 5, with pairs of independent instructions."""
 SHARED_LATENCY_CLOCKS = 29
 """Latency of shared memory (arXiv:2402.13499)."""
 BARRIER_CLOCKS = 30
 """What a barrier adds to a warp's chain."""
+DISPATCH_CLOCKS_PER_BLOCK = 1.19
+"""Clocks of the whole card for each block: seven kernels of 43,008 to 131,072 small blocks took 0.60 ns for each on an
+H200, whatever they did (`docs/benchmarks.md`)."""
+DISPATCH_CLOCKS_PER_WARP = 0.2
+"""The same for each warp of larger blocks."""
 OVERLAP_NORM = 6.0
 """Exponent of the soft maximum: 1 adds the parts up, infinity overlaps them entirely."""
 SATURATION_NORM = 4.0
@@ -114,7 +121,7 @@ def _loads_in_flight(counters: Counters, warps: int) -> float:
 
 def _load_latency_ns(spec: DeviceSpec, from_dram: float) -> float:
     """Return the mean latency of loads of which a share misses L2."""
-    return from_dram * spec.dram_latency_ns + (1 - from_dram) * spec.l2_latency_ns
+    return from_dram * LOADED_DRAM_LATENCY * spec.dram_latency_ns + (1 - from_dram) * spec.l2_latency_ns
 
 
 def _transfer_us(moved: float, bytes_in_flight: float, latency_ns: float, peak_gbps: float) -> float:
@@ -215,6 +222,11 @@ def _chain_us(spec: DeviceSpec, counters: Counters, shape: _Shape) -> float:
     return clocks / spec.boost_mhz + waits_ns / 1e3
 
 
+def _dispatch_clocks(shape: _Shape) -> float:
+    """Return the clocks in which the card gives its blocks out to the SMs."""
+    return shape.blocks * max(DISPATCH_CLOCKS_PER_BLOCK, shape.warps_per_block * DISPATCH_CLOCKS_PER_WARP)
+
+
 def model_launch(  # noqa: PLR0917 - the contract between the rooms lists them in this order
     spec: DeviceSpec,
     counters: Counters,
@@ -256,8 +268,9 @@ def model_launch(  # noqa: PLR0917 - the contract between the rooms lists them i
         load_store=_load_store_clocks(counters) * busiest / spec.boost_mhz,
         compute=_compute_clocks(spec, counters) * busiest / spec.boost_mhz,
         shared=(counters.shared_requests + counters.shared_conflicts) * busiest / spec.boost_mhz,
-        atomic=counters.atomic_lanes / ATOMIC_LANES_PER_CLOCK / spec.boost_mhz,
+        atomic=counters.atomic_lanes * max(counters.atomic_contention, 1) / ATOMIC_LANES_PER_CLOCK / spec.boost_mhz,
         latency=_chain_us(spec, counters, shape) * math.ceil(shape.per_sm / shape.resident),
+        dispatch=_dispatch_clocks(shape) / spec.boost_mhz,
     )
     parts = {Limiter(name): value for name, value in asdict(breakdown).items() if name != Limiter.LAUNCH}
     work = sum(value**OVERLAP_NORM for value in parts.values()) ** (1 / OVERLAP_NORM)

@@ -109,6 +109,8 @@ class Limiter(StrEnum):
     ATOMIC = "atomic"
     LATENCY = "latency"
     """Too few warps to hide the latency of a thread's own chain of work."""
+    DISPATCH = "dispatch"
+    """So many blocks that giving them out to the SMs takes longer than their work: let each do more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class TimeBreakdown:
     shared: float
     atomic: float
     latency: float
+    dispatch: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What eager PyTorch would take on a simulated device: an assumption, stated in `eager.toml`, not a measurement.
+"""What eager PyTorch would take on a simulated device: a model whose shares of the peaks `eager.toml` states.
 
 Each operator is one kernel: the card's launch overhead plus the larger of memory time and compute time at the
 share of the peaks that its kind reaches. What the operator before has just written comes from L2 while it fits.
@@ -24,10 +24,12 @@ class Efficiency(Value):
 
     default: bool = False
     """Whether operators that no table lists belong here."""
-    bandwidth: float = Field(gt=0, le=0.92)
+    bandwidth: float = Field(gt=0, le=0.89)
     """Share of the peak DRAM bandwidth."""
     compute: float = Field(gt=0, le=1)
     """Share of the peak arithmetic rate."""
+    tf32: bool = False
+    """Whether float32 products run as TF32 by default, so that `compute` is a share of that rate."""
     extra: bool = False
     """Whether the operator writes more than its result."""
     source: str = Field(min_length=1)
@@ -46,7 +48,7 @@ def eager_us(spec: DeviceSpec, ops: Sequence[EagerOp], dtype: DType) -> float:
     ops
         Operators in order, views left out.
     dtype
-        Element type of the arithmetic; float32 products do not use TF32.
+        Element type of the arithmetic; float32 products use TF32 only where `Efficiency.tf32` says so.
     """
     total, fresh = 0.0, 0
     for op in ops:
@@ -61,7 +63,9 @@ def _op_us(spec: DeviceSpec, op: EagerOp, dtype: DType, fresh: int) -> float:
     cached = min(fresh, op.bytes_read) if fresh <= spec.l2_bytes else 0
     streamed = op.bytes_read - cached + op.bytes_written
     memory = streamed / (spec.dram_gbps * 1e3 * efficiency.bandwidth) + cached / (spec.l2_gbps * 1e3)
-    compute = op.flops / (peak_flops(spec, dtype) * efficiency.compute) * 1e6
+    tf32 = efficiency.tf32 and dtype is DType.FLOAT32
+    peak = spec.tensor_tf32_tflops * 1e12 if tf32 else peak_flops(spec, dtype)
+    compute = op.flops / (peak * efficiency.compute) * 1e6
     return spec.launch_overhead_us + max(memory, compute)
 
 

@@ -15,7 +15,7 @@ REPORT = LaunchReport("copy", (4, 1, 1), (256, 1, 1), 0, (), None, 4, 0.1, lines
 
 
 def timed(microseconds):
-    parts = TimeBreakdown(*[1.0] * 8)
+    parts = TimeBreakdown(*[1.0] * 9)
     return replace(REPORT, modelled=ModelledLaunch(microseconds, Limiter.DRAM, 1.0, parts), lines=LINES)
 
 

@@ -107,7 +107,7 @@ class TestKnownOrders:
 
 
 def test_a_long_copy_reaches_the_dram_ceiling():
-    time = launch(H100, copy(1 << 28), (1 << 28) // 256)
+    time = launch(H100, copy(1 << 28, width=4), (1 << 28) // 1024)
     reached = 8 * (1 << 28) / (time.microseconds * 1e-6) / (H100.dram_gbps * 1e9)
     assert time.limiter is Limiter.DRAM
     assert 0.8 * DRAM_CEILING < reached < DRAM_CEILING
@@ -119,6 +119,23 @@ def test_limiters_name_what_was_made_scarce():
     assert launch(H100, matmul(1024, 16, 31), 4096, shared=2048).limiter is Limiter.SHARED
     assert launch(H100, Counters(instructions={"fp32": 10**6}), 1, 32).limiter is Limiter.LATENCY
     assert launch(H100, Counters(atomic_lanes=10**8, atomic_requests=10**4), 1056).limiter is Limiter.ATOMIC
+    assert launch(H100, copy(1 << 22), (1 << 22) // 32, 32).limiter is Limiter.DISPATCH
+
+
+def test_small_blocks_cost_what_giving_them_out_costs():
+    """As on an H200: 131,072 blocks of 128 threads took 79 us whatever they did (`docs/benchmarks.md`)."""
+    card, elements = device_spec("h200"), 131_072 * 128
+    tiny = launch(card, copy(elements), elements // 128, 128)
+    assert tiny.breakdown.dispatch == pytest.approx(79, rel=0.01)
+    assert launch(card, copy(elements, width=4), elements // 512, 128).microseconds < tiny.microseconds / 2
+
+
+def test_lanes_that_meet_at_one_address_take_longer():
+    def time(contention: int) -> float:
+        counters = Counters(atomic_lanes=10**7, atomic_requests=10**6, atomic_contention=contention)
+        return launch(H100, counters, 4096).breakdown.atomic
+
+    assert time(32) == pytest.approx(32 * time(1))
 
 
 def tensor_product(size, kind="tensor_fp16"):
@@ -221,7 +238,7 @@ def test_a_launch_takes_at_least_its_parts_and_at_most_their_sum(counters, block
     modelled = launch(H100, counters, blocks)
     parts = [
         getattr(modelled.breakdown, name)
-        for name in ("dram", "l2", "load_store", "compute", "shared", "atomic", "latency")
+        for name in ("dram", "l2", "load_store", "compute", "shared", "atomic", "latency", "dispatch")
     ]
     assert modelled.breakdown.launch + max(parts) <= modelled.microseconds * (1 + 1e-9)
     assert modelled.microseconds <= (modelled.breakdown.launch + sum(parts)) * (1 + 1e-9)
