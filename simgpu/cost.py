@@ -42,7 +42,7 @@ COST_MODEL_VERSION = "4"
 DRAM_CEILING = 0.89
 """Share of the peak DRAM bandwidth that streaming kernels reach: copies of 1 to 2 GiB on an H200 and an H100."""
 LOADED_DRAM_LATENCY = 1.7
-"""How much later a busy DRAM answers than an idle one, of which `devices.toml` has the latency (`docs/benchmarks.md`)."""
+"""How much later a busy DRAM answers than an idle one, whose latency `devices.toml` has (`docs/benchmarks.md`)."""
 REREAD_MISSES = 0.25
 """Share of the re-read sectors beyond L2's reach that go to DRAM; blocks that run together share the rest."""
 MAX_LOADS_IN_FLIGHT = 4
