@@ -10,7 +10,8 @@ Every part of the card that a launch keeps busy gets a time of its own, as if th
 - *compute*: the busiest of instruction issue (one per scheduler and clock), the arithmetic pipes, and the tensor cores,
   whose operations are counted by type.
 - *shared*: one pass per clock and SM.
-- *atomic*: lanes over the rate at which L2 combines them.
+- *atomic*: lanes over the rate at which L2 combines them, less often where lanes of a warp meet at one address.
+- *dispatch*: what giving the blocks out to the SMs takes, which many small blocks do not outlast.
 - *latency*: the chain of work of one warp, as often as warps follow each other on an SM.
 
 Work of one SM is counted for the busiest one, which runs ceil(blocks / SMs) blocks: too few blocks, or a last round
@@ -18,11 +19,12 @@ that does not fill the card, cost what they cost. The parts overlap, so the laun
 p-norm) and the launch overhead.
 
 Sources: the roofline (Williams et al., 2009); Little's law for memory (Volkov, Better Performance at Lower Occupancy,
-2010); rates from the CUDA C++ Programming Guide; latencies and L2 throughput as `devices.toml` cites them.
+2010); rates from the CUDA C++ Programming Guide; latencies and L2 throughput as `devices.toml` cites them; dispatch,
+atomics, launch overhead, and what DRAM gives under load as measured on one H200 (`docs/benchmarks.md`).
 
 Limits: L1 hits are not modelled, so a kernel whose only reuse is through L1 looks slower than it is: the counters do
 not tell which SM read a sector again, or when. PTX instructions stand for machine instructions: register moves, which
-ptxas removes, count nothing. Atomics to one address count like atomics to many. An asynchronous copy counts as the load
+ptxas removes, count nothing. Warps that meet at one address cost no more than others. An asynchronous copy counts as the load
 that it replaces. Clusters have no terms. Power limits and clocks below boost are
 ignored. Times rank kernels on one card; they are no forecast of a measurement.
 """
@@ -40,7 +42,7 @@ COST_MODEL_VERSION = "4"
 """Raised with every change that can change a modelled time; part of a modelled device's fingerprint."""
 
 DRAM_CEILING = 0.89
-"""Share of the peak DRAM bandwidth that streaming kernels reach: copies of 1 to 2 GiB on an H200 and an H100."""
+"""Share of the peak DRAM bandwidth that streaming kernels reach: copies of 1 to 2 GiB on an H200."""
 LOADED_DRAM_LATENCY = 1.7
 """How much later a busy DRAM answers than an idle one, whose latency `devices.toml` has (`docs/benchmarks.md`)."""
 REREAD_MISSES = 0.25
