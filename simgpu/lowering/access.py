@@ -16,7 +16,7 @@ from simgpu.codegen.context import Context
 from simgpu.codegen.program import UseKind
 from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.shadow import RACE_SHARED, Action, action_of, blame_changes, watch, watches_shared
-from simgpu.lowering.tags import RACE_GLOBAL, watch_tags, watches_global
+from simgpu.lowering.tags import RACE_GLOBAL, give_tags, watch_tags, watches_global
 from simgpu.ptx.syntax import Address, Instruction, Register, Space
 
 SPACE_CODES = {Space.GLOBAL: 0, Space.CONST: 0, Space.SHARED: 1, Space.LOCAL: 2, Space.GENERIC: 3}
@@ -160,30 +160,26 @@ class Places:
 
 def resolve(c: Context, access: Access) -> Places:
     """Check each lane's access by the runtime, its shadow included."""
-    places = resolve_untagged(c, access)
-    if watches_global(c, access):
-        hard = Action.HARD if access.action is Action.WRITE else Action(0)
-        watch_tags(c, access, access.action | hard)
-    return places
-
-
-def resolve_untagged(c: Context, access: Access) -> Places:
-    """Check as `resolve`, but leave global memory's tags to `settle_tags`."""
     hosts, found = translate(c, access), _NO_LANES
     hard = Action.HARD if access.action is Action.WRITE else Action(0)
     if watches_shared(c, access):
         found = watch(c, access, access.action | hard)
+    if watches_global(c, access):
+        suspects = watch_tags(c, access, access.action | hard)
+        if access.action is Action.WRITE:
+            give_tags(c, access, suspects)
     return Places(hosts, found if Action.READ in access.action else _NO_LANES)
 
 
 def settle_tags(c: Context, access: Access) -> None:
-    """Check the tags of an atomic that has been done, and take the place over.
+    """Take a place over by an atomic that has been done: it is nobody's.
 
-    Another block may give a lock back by a plain store at any moment, and tags the place just before it does so.
-    Whoever looked before its atomic would miss that tag, take the lock, and be called a racer at its own store.
+    Another block may give a lock back by a plain store at any moment. Whoever looked only before the atomic could miss
+    that store's tag, take the lock, and be called a racer at its own store. To accuse, only what was there before
+    counts: a counter may be cleared by the last block as soon as all atomics are done.
     """
     if watches_global(c, access):
-        watch_tags(c, access, access.action)
+        watch_tags(c, access, access.action & ~Action.READ)
 
 
 def translate(c: Context, access: Access) -> Value:
@@ -345,14 +341,26 @@ def watch_store(
     values: Sequence[Value],
     present: Callable[[], Sequence[Value]],
     window: Window | None = None,
-) -> None:
-    """Check a store for races before it is done; `present` loads what is there, since an unchanging one is none."""
+) -> Value:
+    """Check a store for races before it is done; `present` loads what is there, since an unchanging one is none.
+
+    Return the lanes that store what another block has stored there.
+    """
     if watches_shared(c, access):
         suspects = watch(c, access, access.action, *_pattern(access, window))
         _blame(c, access, values, present, suspects=suspects, kind=RACE_SHARED)
-    if watches_global(c, access):
-        suspects = _watch_tags(c, access, window)
-        _blame(c, access, values, present, suspects=suspects, kind=RACE_GLOBAL)
+    if not watches_global(c, access):
+        return _NO_LANES
+    suspects = _watch_tags(c, access, window)
+    _blame(c, access, values, present, suspects=suspects, kind=RACE_GLOBAL)
+    return suspects
+
+
+def tag_store(c: Context, access: Access, shared: Value, window: Window | None = None) -> None:
+    """Tag the places of a plain store that has been done; `shared` lanes stored what another block had."""
+    if access.action is Action.WRITE and watches_global(c, access):
+        consecutive = window is not None and contiguous(access, window)
+        give_tags(c, access, shared, window.first if consecutive and window is not None else None)
 
 
 def _blame(
@@ -380,9 +388,12 @@ def scatter(c: Context, access: Access, values: Sequence[Value]) -> list[Value]:
     """Store one lane after the other, lane 31 last."""
     hosts = translate(c, access)
     mask = c.bits()
-    watch_store(c, access, values, lambda: [_gathered(c, hosts, access, place) for place in range(access.count)])
+    shared = watch_store(
+        c, access, values, lambda: [_gathered(c, hosts, access, place) for place in range(access.count)]
+    )
     for place, value in enumerate(values):
         c.e.call(f"sgpu_scatter_{access.element}", None, _step(c, hosts, access, place), mask, c.e.splat(value))
+    tag_store(c, access, shared)
     return []
 
 

@@ -9,7 +9,7 @@ from string import Template
 
 from simgpu.codegen.context import Context
 from simgpu.codegen.values import WARP, Value, constant
-from simgpu.lowering.access import count_access, open_access, resolve_untagged, settle_tags
+from simgpu.lowering.access import count_access, open_access, resolve, settle_tags
 from simgpu.lowering.memory import take_memory_hints, take_space
 from simgpu.lowering.modifiers import Modifiers
 from simgpu.lowering.shadow import order_if_acquiring
@@ -44,7 +44,7 @@ def _atomic(c: Context, i: Instruction) -> None:
         c.e.call("sgpu_count_atomic", None, c.worker, site, c.e.splat(access.address), c.bits())
     publish_before(c, i)
     access = replace(access, address=c.e.splat(access.address))
-    hosts = resolve_untagged(c, access).hosts
+    hosts = resolve(c, access).hosts
     name = _function(c, i, operation, kind)
     raw = ScalarType(f"b{kind.bits}")
     sources = [

@@ -63,21 +63,34 @@ def _page_written(c: Context, first: Value) -> Value:
     return c.e.compare("icmp ne", pair, constant("i16", 0))
 
 
+def give_tags(c: Context, access: Access, shared: Value, first: Value | None = None) -> None:
+    """Make the places of a plain store the block's, those of the `shared` lanes nobody's.
+
+    Parameters
+    ----------
+    first
+        The lowest address, where the lanes' places follow each other without gaps.
+    """
+    _call(c, access, "tag", first, shared, gives=None)
+
+
 def _watch(c: Context, access: Access, action: Action, first: Value | None) -> Value:
-    address, mask = access.address, c.bits()
     if "cas" in access.instruction.modifiers:
         action &= ~Action.READ  # a lock may be given back by a plain store
-    shift = constant("i32", c.program.global_shift or 0)
-    name, place = "sgpu_watch_global", address
+    return _call(c, access, "watch", first, constant("i32", int(action)), gives=constant("i32", 0))
+
+
+def _call(c: Context, access: Access, verb: str, first: Value | None, last: Value, *, gives: Value | None) -> Value:
+    """Call a function for lanes whose places follow each other from `first` on, or for any lanes."""
+    address, mask = access.address, c.bits()
+    name, place = f"sgpu_{verb}_global", address
     if address.lanes == 1:
         # One lane stands for all of its warp.
         place, mask = c.e.splat(address, WARP), c.e.binary("shl", constant("i32", 1), c.first_lane())
     elif first is not None:
-        name, place = "sgpu_watch_run", first
-    return c.e.call(
-        name, constant("i32", 0), c.worker, access.site_number, place, mask, constant("i32", access.size),
-        shift, constant("i32", int(action)),
-    )  # fmt: skip
+        name, place = f"sgpu_{verb}_run", first
+    size, shift = constant("i32", access.size), constant("i32", c.program.global_shift or 0)
+    return c.e.call(name, gives, c.worker, access.site_number, place, mask, size, shift, last)
 
 
 def _wide(i: Instruction) -> bool:

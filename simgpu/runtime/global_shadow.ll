@@ -53,38 +53,7 @@ look:
 judge:
   %asked = and i32 %bad1, %mask
   %clean = icmp eq i32 %asked, 0
-  br i1 %clean, label %ours, label %slow
-ours:
-  %kind = and i32 %action, 6
-  %writes = icmp eq i32 %kind, 2
-  br i1 %writes, label %mark, label %out
-mark:
-  %p_used = getelementptr i8, ptr %w, i64 $w_stamp_used
-  store i32 1, ptr %p_used
-  %size64 = zext i32 %size to i64
-  %bytes = shl i64 %size64, 5
-  %end = add i64 %off, %bytes
-  %last = sub i64 %end, 1
-  call void @mark_page(ptr %w, i64 %off)
-  call void @mark_page(ptr %w, i64 %last)
-  br label %stamp
-stamp:
-  %s = phi i32 [ 0, %mark ], [ %s1, %stamped ]
-  %s64 = zext i32 %s to i64
-  %sskip = shl i64 %s64, 5
-  %sp = getelementptr i32, ptr %p_first, i64 %sskip
-  br i1 %full, label %whole, label %part
-whole:
-  store <32 x i32> %mines, ptr %sp, align 4
-  br label %stamped
-part:
-  %lanes = bitcast i32 %mask to <32 x i1>
-  call void @llvm.masked.store.v32i32.p0(<32 x i32> %mines, ptr %sp, i32 4, <32 x i1> %lanes)
-  br label %stamped
-stamped:
-  %s1 = add i32 %s, 1
-  %smore = icmp ult i32 %s1, %per
-  br i1 %smore, label %stamp, label %out
+  br i1 %clean, label %out, label %slow
 slow:
   %firsts = call <32 x i64> @splat64(i64 %first)
   %step = zext i32 %size to i64
@@ -114,12 +83,6 @@ entry:
   br i1 %some, label %pages, label %none
 pages:
   %lanes = bitcast i32 %mask to <32 x i1>
-  %kind = and i32 %action, 6
-  %plain_write = icmp eq i32 %kind, 2
-  %p_used = getelementptr i8, ptr %w, i64 $w_stamp_used
-  %used = load i32, ptr %p_used
-  %used1 = select i1 %plain_write, i32 1, i32 %used
-  store i32 %used1, ptr %p_used
   %cache = call i64 @wide_field(ptr %w, i64 $w_cache)
   %p_cache = inttoptr i64 %cache to ptr
   %site64 = zext i32 %site to i64
@@ -137,11 +100,6 @@ pages:
   %together = icmp eq i32 %same, %mask
   br i1 %together, label %allocation, label %apart
 allocation:
-  br i1 %plain_write, label %mark, label %ask
-mark:
-  call void @mark_allocation(ptr %w, i64 %site64, i64 %low, i64 %length)
-  br label %check
-ask:
   %touched = call i1 @allocation_written(ptr %w, i64 %site64, i64 %low, i64 %length)
   br i1 %touched, label %check, label %none
 apart:
@@ -150,18 +108,9 @@ apart:
   %page = lshr <32 x i64> %offs, splat (i64 $page_bits)
   %p_page = getelementptr i8, ptr %p_pages, <32 x i64> %page
   %f = call <32 x i32> @llvm.masked.gather.v32i32.v32p0(<32 x ptr> %p_page, i32 1, <32 x i1> %lanes, <32 x i32> zeroinitializer)
-  br i1 %plain_write, label %write, label %test
-test:
   %any = call i32 @llvm.vector.reduce.or.v32i32(<32 x i32> %f)
   %hit = icmp ne i32 %any, 0
   br i1 %hit, label %check, label %none
-write:
-  %bytes = and <32 x i32> %f, splat (i32 255)
-  %unmarked = icmp eq <32 x i32> %bytes, zeroinitializer
-  %fresh = and <32 x i1> %unmarked, %lanes
-  %freshbits = bitcast <32 x i1> %fresh to i32
-  call void @mark_pages(ptr %w, <32 x i64> %offs, i32 %freshbits)
-  br label %check
 check:
   %tags = call i64 @wide_field(ptr %w, i64 $w_tags)
   %p_tags = inttoptr i64 %tags to ptr
@@ -173,8 +122,8 @@ check:
   %bases = call <32 x i32> @splat32(i32 %base)
   %mine = call i32 @field(ptr %w, i64 $w_stamp)
   %mines = call <32 x i32> @splat32(i32 %mine)
-  %wbit = and i32 %action, 2
-  %writes = icmp ne i32 %wbit, 0
+  %kind = and i32 %action, 6
+  %settles = icmp eq i32 %kind, 6
   br label %loop
 loop:
   %k = phi i32 [ 0, %check ], [ %k1, %next ]
@@ -196,18 +145,11 @@ judge:
 stamp:
   %guilt = phi i32 [ 0, %loop ], [ %guilty, %judge ]
   %suspects1 = or i32 %suspects, %guilt
-  br i1 %writes, label %put, label %next
-put:
-  ; A synchronising write is nobody's, and so is one that may change nothing.
-  %guiltv = bitcast i32 %guilt to <32 x i1>
-  %new = select <32 x i1> %guiltv, <32 x i32> zeroinitializer, <32 x i32> %mines
-  br i1 %plain_write, label %own, label %reset
-own:
-  call void @llvm.masked.scatter.v32i32.v32p0(<32 x i32> %new, <32 x ptr> %p, i32 4, <32 x i1> %lanes)
-  br label %next
-reset:
-  br i1 %clean, label %next, label %clear
+  %dirty = xor i1 %clean, true
+  %clears = and i1 %settles, %dirty
+  br i1 %clears, label %clear, label %next
 clear:
+  ; A synchronising write is nobody's.
   call void @llvm.masked.scatter.v32i32.v32p0(<32 x i32> zeroinitializer, <32 x ptr> %p, i32 4, <32 x i1> %foreign)
   br label %next
 next:

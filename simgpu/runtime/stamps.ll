@@ -50,18 +50,22 @@ entry:
   ret void
 }
 
-; The block publishes what it has written, and sees what has been published.
+; The block publishes what it has written, and sees what has been published. The first time it takes a new stamp even if
+; it has written nothing: what it stores from here on may hand something over.
 define void @sgpu_publish(ptr %w) {
 entry:
   %p_used = getelementptr i8, ptr %w, i64 $w_stamp_used
   %used = load i32, ptr %p_used
   %some = icmp ne i32 %used, 0
-  br i1 %some, label %renew, label %see
+  %p_stamp = getelementptr i8, ptr %w, i64 $w_stamp
+  %old = load i32, ptr %p_stamp
+  %later = call i32 @field(ptr %w, i64 $w_stamp_later)
+  %first = icmp ult i32 %old, %later
+  %due = or i1 %some, %first
+  br i1 %due, label %renew, label %see
 renew:
   %last = call i64 @wide_field(ptr %w, i64 $w_last_stamp)
   %p_last = inttoptr i64 %last to ptr
-  %p_stamp = getelementptr i8, ptr %w, i64 $w_stamp
-  %old = load i32, ptr %p_stamp
   %limit = call i32 @field(ptr %w, i64 $w_stamp_limit)
   %seen = load atomic i32, ptr %p_last monotonic, align 4
   %room = icmp ult i32 %seen, %limit
@@ -78,7 +82,6 @@ take:
   %place64 = zext i32 %place to i64
   %p_time = getelementptr i32, ptr %p_published, i64 %place64
   store atomic i32 %new, ptr %p_time seq_cst, align 4
-  %later = call i32 @field(ptr %w, i64 $w_stamp_later)
   %owner = sub i32 %new, %later
   %owner64 = zext i32 %owner to i64
   %owners = call i64 @wide_field(ptr %w, i64 $w_owners)

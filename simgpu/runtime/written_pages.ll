@@ -19,7 +19,7 @@ out:
 }
 
 ; What an instruction knows of the allocation that it uses: where it begins, and up to which count of pages written to
-; none of them was in it; -1 where all of its pages are marked.
+; none of them was in it; -1 where one of its pages is marked, -2 where all of them are.
 define internal ptr @site_mark(ptr %w, i64 %site) alwaysinline {
   %marks = call i64 @wide_field(ptr %w, i64 $w_site_marks)
   %p_marks = inttoptr i64 %marks to ptr
@@ -32,12 +32,15 @@ define internal void @mark_allocation(ptr %w, i64 %site, i64 %low, i64 %length) 
 entry:
   %mark = call ptr @site_mark(ptr %w, i64 %site)
   %known = load i64, ptr %mark
-  %done = icmp eq i64 %known, %low
+  %same = icmp eq i64 %known, %low
+  %p_state = getelementptr i8, ptr %mark, i64 8
+  %state = load i64, ptr %p_state
+  %all = icmp eq i64 %state, -2
+  %done = and i1 %same, %all
   br i1 %done, label %out, label %begin
 begin:
   store i64 %low, ptr %mark
-  %p_state = getelementptr i8, ptr %mark, i64 8
-  store i64 -1, ptr %p_state
+  store i64 -2, ptr %p_state
   %arena = call i64 @wide_field(ptr %w, i64 $w_arena)
   %first = sub i64 %low, %arena
   %end = add i64 %first, %length
@@ -72,7 +75,7 @@ entry:
   %clean = and i1 %same, %current
   br i1 %clean, label %no, label %test
 test:
-  %dirty = icmp eq i64 %state, -1
+  %dirty = icmp slt i64 %state, 0
   %surely = and i1 %same, %dirty
   br i1 %surely, label %yes, label %scan
 scan:

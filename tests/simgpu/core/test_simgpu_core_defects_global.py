@@ -210,6 +210,29 @@ KERNEL(lock_changing_hands_often) {
     *work = 0;
   }
 }
+KERNEL(ticket_lock_of_a_reader) {
+  if (T) return;
+  for (int k = 0; k < 100; k++) {
+    int mine = atomicAdd(work, 1);
+    while (atomicAdd(work + 1, 0) != mine) {}
+    __threadfence();
+    int none = data[0];
+    __threadfence();
+    work[1] = mine + 1 + none;
+  }
+}
+KERNEL(counters_cleared_by_the_last_to_come) {
+  for (int k = T; k < 1024; k += 128) if (atomicAdd(work + k, 1) == gridDim.x - 1) work[k] = 0;
+}
+KERNEL(blocks_meet_and_store_the_same) {
+  if (B > 1) return;
+  for (int k = 0; k < 32; k++) {
+    __syncthreads();
+    if (T == 0) { atomicAdd(work, 1); while (atomicAdd(work, 0) < 2 * k + 2) {} }
+    __syncthreads();
+    data[(k * 128 + T * 37) % 4096] = k + 1;
+  }
+}
 KERNEL(flag_stored_plainly_after_a_fence) {
   if (T) return;
   if (atomicAdd(work, 1) == 0) { data[1] = 5; __threadfence(); work[1] = 1; }
