@@ -21,6 +21,7 @@ from simgpu.module import CompiledKernel, Kernel, Module
 from simgpu.occupancy import occupancy
 from simgpu.report import Dim3, LaunchReport, LineCounters
 from simgpu.runtime import state
+from simgpu.runtime.stacks import FiberStacks, StackSource
 from simgpu.specs import device_spec
 from simgpu.tags import LaunchTags
 from simgpu.workers import WorkerMemory, Workers
@@ -75,8 +76,11 @@ def launch(
     dynamic_shared: int,
     memory: DeviceMemory,
     options: LaunchOptions,
+    stacks: StackSource = FiberStacks,
 ) -> LaunchReport:
     """Run a kernel to its end and report what happened.
+
+    Warps that wait have stacks of their own, which `stacks` makes.
 
     Raises
     ------
@@ -84,14 +88,15 @@ def launch(
         When a real card would refuse the launch.
     UnsupportedError
         When the kernel uses something that simgpu lacks.
+    OutOfHostMemoryError
+        Blocks that wait for others could not all be under way for want of this machine's memory.
     """
     request = _Request(grid, block, params, dynamic_shared)
     kernel = _admit(module, kernel_name, request)
     addresses = module.bind(memory)
     compiled = kernel.compile(Variant(block, options.checks, options.counters))
-    return _Run(
-        kernel, compiled, request, memory, options, [addresses[name] for name in compiled.program.pointers]
-    ).execute()
+    variables = [addresses[name] for name in compiled.program.pointers]
+    return _Run(kernel, compiled, request, memory, options, variables, stacks).execute()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +151,10 @@ class _Run:
         memory: DeviceMemory,
         options: LaunchOptions,
         variables: list[int],
+        stacks: StackSource,
     ) -> None:
         self._kernel, self._compiled, self._request = kernel, compiled, request
-        self._memory, self._options = memory, options
+        self._memory, self._options, self._stacks = memory, options, stacks
         self._params = np.frombuffer(request.params.ljust(16, b"\0") + bytes(16), dtype=np.uint8).copy()
         self._shared_size = compiled.program.static_shared + request.dynamic_shared
         self._table = self._intervals()
@@ -197,7 +203,7 @@ class _Run:
         total = prod(self._request.grid) if self._chosen is None else len(self._chosen)
         resident = self._options.resident_blocks or self._usual_residency()
         crew = Workers(
-            lambda: WorkerMemory(self._fill, self._compiled, self._request.warps, self._shared_size),
+            lambda: WorkerMemory(self._fill, self._compiled, self._request.warps, self._shared_size, self._stacks),
             threads=max(1, min(self._options.threads, total)),
             most=min(resident, total),
             spins=self._compiled.program.spins,

@@ -17,7 +17,7 @@ from simgpu.module import CompiledKernel
 from simgpu.printing import printed_text
 from simgpu.runtime import state
 from simgpu.runtime.engine import load_runtime
-from simgpu.runtime.stacks import STACK_BYTES, FiberStacks
+from simgpu.runtime.stacks import STACK_BYTES, StackSource
 
 SHADOW_SLACK = 64
 """Cells behind the last one of shared memory's shadow, since vectors of cells may reach past it."""
@@ -30,13 +30,17 @@ class WorkerMemory:
     """One worker's state and the buffers that only it uses."""
 
     def __init__(
-        self, fill: Callable[[state.Worker], None], compiled: CompiledKernel, warps: int, shared_size: int
+        self,
+        fill: Callable[[state.Worker], None],
+        compiled: CompiledKernel,
+        warps: int,
+        shared_size: int,
+        stacks: StackSource,
     ) -> None:
         program = compiled.program
         self.state = state.Worker()
         fill(self.state)
-        stacks = warps if compiled.suspends else 1
-        self._stacks = FiberStacks(stacks)
+        self._stacks = stacks(warps if compiled.suspends else 1)
         self._shared = np.empty(shared_size + 2 * _MARGIN + 256, np.uint8)[_MARGIN:]
         self._local = np.empty(max(program.local_bytes, 1) * 32 * warps + 64 + state.PRINT_RECORD, np.uint8)
         self._cache = _apart((len(program.sites) + 1, 2), np.uint64)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
+from typing import Protocol
+from weakref import WeakSet
 
 STACK_BYTES = 256 << 10
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -20,3 +23,38 @@ class FiberStacks:
         for number in range(count):
             if _LIBC.mprotect(self.address + number * STACK_BYTES, mmap.PAGESIZE, _PROT_NONE):
                 raise OSError(ctypes.get_errno(), "cannot protect a stack's guard page")
+
+
+class StackSource(Protocol):
+    """Makes rows of stacks: `FiberStacks` itself, or a supply that runs out."""
+
+    def __call__(self, count: int) -> FiberStacks:
+        """Return a row of `count` stacks.
+
+        Raises
+        ------
+        OSError
+            This machine has no memory for them.
+        """
+        ...
+
+
+class ScarceStacks:
+    """A machine that has memory for so many rows of stacks at once, and tells how many are in use."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._given: WeakSet[FiberStacks] = WeakSet()
+
+    @property
+    def in_use(self) -> int:
+        """Rows that have been given out and not been freed."""
+        return len(self._given)
+
+    def __call__(self, count: int) -> FiberStacks:
+        """Return a row of stacks, if there is one left."""
+        if self.in_use >= self._rows:
+            raise OSError(errno.ENOMEM, f"no memory for more than {self._rows} rows of stacks")
+        row = FiberStacks(count)
+        self._given.add(row)
+        return row

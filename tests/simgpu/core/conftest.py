@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from simgpu import DeviceMemory, LaunchOptions, launch, load_module
+from simgpu.runtime.stacks import FiberStacks
 
 NVCC = Path(__import__("nvidia.cu13", fromlist=["x"]).__path__[0]) / "bin" / "nvcc"
 PTX_TYPES = {
@@ -42,11 +43,11 @@ class Card:
     def get(self, address, like):
         return np.frombuffer(bytes(self.memory.view(address, like.nbytes)), like.dtype).reshape(like.shape)
 
-    def run(self, module, kernel, grid, block, *params, shared=0, **options):
+    def run(self, module, kernel, grid, block, *params, shared=0, stacks=FiberStacks, **options):
         grid, block = (tuple([*given, 1, 1][:3]) for given in (grid, block))
         return launch(
             module, kernel, grid=grid, block=block, params=pack(*params), dynamic_shared=shared, memory=self.memory,
-            options=LaunchOptions(**options),
+            options=LaunchOptions(**options), stacks=stacks,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import pytest
 from simgpu import DiagnosticKind
 from simgpu.errors import OutOfHostMemoryError
 from simgpu.occupancy import occupancy
-from simgpu.runtime.stacks import FiberStacks
+from simgpu.runtime.stacks import ScarceStacks
 from simgpu.specs import device_spec
 
 SOURCE = r"""
@@ -183,32 +183,20 @@ def test_a_loop_that_polls_and_works_is_no_deadlock(card, compile_cuda):
     assert got[:64].tolist() == [5] * 64
 
 
-def _stacks():
-    # By type alone: to ask other libraries' objects for their class may run their code.
-    return sum(type(one) is FiberStacks for one in gc.get_objects())
-
-
 def test_a_launch_gives_its_stacks_back_at_once(card, compile_cuda):
-    module = compile_cuda(SOURCE)
+    stacks = ScarceStacks(1000)
     data, work = card.put(np.zeros(64 * 40, np.int32)), card.put(np.zeros(1, np.int32))
-    gc.collect()
-    before = _stacks()
-    gc.disable()
+    gc.disable()  # nothing may wait for the collector of cycles
     try:
-        assert card.run(module, "barrier_of_the_grid", (40,), (64,), data, work).ok
-        assert _stacks() == before
+        assert card.run(compile_cuda(SOURCE), "barrier_of_the_grid", (40,), (64,), data, work, stacks=stacks).ok
+        assert stacks.in_use == 0
     finally:
         gc.enable()
 
 
-def test_memory_that_this_machine_lacks_is_no_deadlock(card, compile_cuda, monkeypatch):
-    def refuse(stacks, count):
-        if next(made) > 4:
-            raise OSError(12, "no further memory mappings")
-        original(stacks, count)
-
-    original, made = FiberStacks.__init__, iter(range(1000))
-    monkeypatch.setattr(FiberStacks, "__init__", refuse)
+def test_memory_that_this_machine_lacks_is_no_deadlock(card, compile_cuda):
     data, work = card.put(np.zeros(64 * 40, np.int32)), card.put(np.zeros(1, np.int32))
-    with pytest.raises(OutOfHostMemoryError, match="no further memory mappings"):
-        card.run(compile_cuda(SOURCE), "barrier_of_the_grid", (40,), (64,), data, work)
+    module, grid = compile_cuda(SOURCE), (40,)
+    with pytest.raises(OutOfHostMemoryError, match=r"memory for 5 of 40 at once .*no memory for more than 5 rows"):
+        card.run(module, "barrier_of_the_grid", grid, (64,), data, work, stacks=ScarceStacks(5), threads=2)
+    assert card.run(module, "spin_lock", grid, (64,), data, card.put(np.zeros(1, np.int32)), stacks=ScarceStacks(40)).ok
