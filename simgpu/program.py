@@ -12,6 +12,7 @@ import ctypes
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ from simgpu.specs import DeviceSpec
 
 _SIGNAL_BASE = 128
 """A program killed by signal n exits with 128 + n, as a shell says it."""
+_PR_SET_PDEATHSIG = 1
+"""Of Linux' prctl(2): the signal that a process gets when the thread that started it ends."""
 
 
 class ProgramError(SimgpuError):
@@ -72,7 +75,7 @@ def run_program(
     """Run a program's `main` and return its exit code; 128 + n when signal n killed it.
 
     Standard input, output and error are this process's. Faults that the card sees are logged to standard error as
-    they happen; the program learns of them as CUDA errors.
+    they happen; the program learns of them as CUDA errors. On Linux the program ends when this process is killed.
 
     Parameters
     ----------
@@ -171,7 +174,14 @@ def _run_here(pipe: TextIO, options: LaunchOptions, spec: DeviceSpec, library: P
         runtime.close()
 
 
+def _end_with_parent() -> None:
+    """Let this process be killed when its parent is: nobody would read the news, and the program might never end."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 if __name__ == "__main__":
+    _end_with_parent()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="simgpu: %(message)s")
     _, descriptor, chosen, card, program_library, *program_args = sys.argv
     with os.fdopen(int(descriptor), "w", encoding="utf-8") as news:

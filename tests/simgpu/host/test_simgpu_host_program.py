@@ -1,5 +1,9 @@
 """Whole CUDA programs, compiled by nvcc and run on the simulated GPU; each checks its own results."""
 
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +83,19 @@ def test_a_file_that_is_no_library_is_refused(tmp_path):
     (tmp_path / "text.so").write_text("not a library")
     with pytest.raises(ProgramError, match=r"text\.so"):
         run_program(tmp_path / "text.so", H100, ["program"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux'")
+def test_a_program_does_not_outlive_whoever_runs_it(nvcc_library):
+    library = nvcc_library(r"""
+        #include <cstdio>
+        #include <unistd.h>
+        int main() { printf("%d\n", getpid()); fflush(stdout); for (;;) pause(); }
+    """)
+    call = "import sys; from pathlib import Path; from simgpu.program import run_program as run"
+    call += f"; from simgpu.specs import device_spec as card; run(Path({str(library)!r}), card('h100'), ['waits'])"
+    with subprocess.Popen([sys.executable, "-c", call], stdout=subprocess.PIPE, text=True) as caller:
+        program = os.pidfd_open(int(caller.stdout.readline()))
+        caller.terminate()
+    assert select.select([program], [], [], 60)[0], "the program still runs"
+    os.close(program)
