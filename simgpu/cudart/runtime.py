@@ -22,6 +22,7 @@ from simgpu.cudart.images import Images, LoadedImage
 from simgpu.cudart.launching import LaunchShape, check_launch, largest_dynamic_shared, pack_parameters
 from simgpu.cudart.native_build import build_standin
 from simgpu.cudart.registered import RegisteredMemory
+from simgpu.cudart.repeats import LaunchKey, RepeatedLaunches
 from simgpu.cudart.simulator import simulator_on
 from simgpu.cudart.timeline import Timeline
 from simgpu.errors import LaunchRefusedError, OutOfDeviceMemoryError, PtxSyntaxError, UnsupportedError
@@ -53,7 +54,8 @@ class StandInRuntime:
         What executes kernels; the simulator by default.
     count_when_timed
         Turn counters on, whatever `options` say, once the program has an event that measures time: counting slows a
-        run, and only such a program sees modelled times.
+        run, and only such a program sees modelled times. Of launches that repeat each other some are left out, which
+        take as long as those before them.
     on_trouble
         Told at once of what the simulator lacks and of its own failures, which are logged otherwise: a program may
         never return to its caller.
@@ -107,6 +109,7 @@ class StandInRuntime:
         self._printed = ""
         self._registered = RegisteredMemory(memory)
         self._count_when_timed = count_when_timed
+        self._repeats = RepeatedLaunches()
         self._library: StandInLibrary | None = None
 
     # The caller's side.
@@ -247,14 +250,19 @@ class StandInRuntime:
         shape = LaunchShape(request.grid, request.block, request.dynamic_shared, request.cooperative)
         limit = largest_dynamic_shared(self.spec, kernel, self._dynamic_shared.get((request.image, request.kernel)))
         room = check_launch(self.spec, kernel, loaded.resources_of(request.kernel), shape, limit)
+        params = pack_parameters(kernel, request.arguments)
+        key = LaunchKey(request.image, request.kernel, shape.grid, shape.block, shape.dynamic_shared, params)
+        due = self._count_when_timed and self._timeline.timed and not self.options.counters
+        expected = self._repeats.expected(key) if due else None
+        counters = self.options.counters or (due and expected is None)
         self._registered.to_device()
         report = loaded.module.launch(
             request.kernel,
             grid=request.grid,
             block=request.block,
-            params=pack_parameters(kernel, request.arguments),
+            params=params,
             dynamic_shared=request.dynamic_shared,
-            options=self._launch_options(room),
+            options=replace(self.options, resident_blocks=room, counters=counters),
         )
         self._registered.to_host()
         self._printed += report.printed
@@ -263,7 +271,11 @@ class StandInRuntime:
         self.launches.append(report)
         if self._on_launch is not None:
             self._on_launch(report)
-        self._timeline.run(request.stream, modelled.microseconds if modelled else self.spec.launch_overhead_us)
+        if modelled is not None:
+            expected = modelled.microseconds
+            if due:
+                self._repeats.counted(key, expected)
+        self._timeline.run(request.stream, self.spec.launch_overhead_us if expected is None else expected)
         self._raise_fault(report)
 
     def symbol(self, image: int, name: str) -> DeviceVariable:
@@ -345,12 +357,6 @@ class StandInRuntime:
             return CudaCode.NOT_SUPPORTED
         self._failure = self._failure or error
         return CudaCode.UNKNOWN
-
-    def _launch_options(self, room: int) -> LaunchOptions:
-        options = replace(self.options, resident_blocks=room)
-        if self._count_when_timed and self._timeline.timed:
-            options = replace(options, counters=True)
-        return options
 
     def _model(self, loaded: LoadedImage, report: LaunchReport) -> ModelledLaunch | None:
         if report.counters is None or report.diagnostics:

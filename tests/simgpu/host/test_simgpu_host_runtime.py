@@ -13,6 +13,7 @@ from simgpu import LaunchOptions
 from simgpu.cudart import StandInRuntime
 from simgpu.cudart.fake import FakeEngine, FakeKernel, FakeMemory, FakeModule, FakeParameter
 from simgpu.cudart.native_build import build_standin
+from simgpu.cudart.repeats import LaunchKey, RepeatedLaunches
 from simgpu.errors import UnsupportedError
 from simgpu.report import Counters, Diagnostic, DiagnosticKind
 from simgpu.specs import device_spec
@@ -261,6 +262,29 @@ def test_counting_starts_with_the_first_event_that_measures(runtime_that_counts_
     assert host.elapsed(ctypes.byref(milliseconds), 1) == 0
     modelled = [report.modelled is not None for report in runtime_that_counts_when_timed.launches]
     assert modelled == [False, False, True]
+
+
+def test_of_launches_that_repeat_each_other_few_are_counted(runtime_that_counts_when_timed, host, module):
+    module.counters = Counters(instructions={"fp32": 10**6})
+    milliseconds = ctypes.c_float()
+    assert host.elapsed(ctypes.byref(milliseconds), 100) == 0
+    counted = [report.modelled for report in runtime_that_counts_when_timed.launches if report.modelled is not None]
+    assert len(counted) == 6
+    assert milliseconds.value == pytest.approx(100 * counted[0].microseconds / 1e3, rel=1e-4)
+
+
+def test_launches_whose_times_differ_are_all_counted():
+    repeats = RepeatedLaunches()
+    key, other = (LaunchKey(1, name, (1, 1, 1), (32, 1, 1), 0, b"") for name in ("kernel", "other"))
+    for microseconds in (10.0, 11.0, 10.0, 10.5):
+        assert repeats.expected(key) is None
+        repeats.counted(key, microseconds)
+    repeats.counted(key, 10.5)
+    assert repeats.expected(other) is None
+    assert repeats.expected(key) == 10.5
+    assert repeats.expected(key) is None, "it is counted again from time to time"
+    repeats.counted(key, 20.0)
+    assert repeats.expected(key) is None
 
 
 def test_register_counts_of_the_cards_own_code_are_known(host, module):
