@@ -3,6 +3,7 @@
 SimgpuError
 ├── PtxSyntaxError       the text is not PTX
 ├── UnsupportedError     PTX that is not implemented, by name and line
+│   └── UnplacedError    the same, before it is known which instruction has it
 ├── LaunchRefusedError   a launch that a real card would refuse (limits, unknown kernel, parameter size)
 ├── OutOfDeviceMemoryError
 └── OutOfHostMemoryError this machine cannot hold the launch
@@ -18,7 +19,11 @@ class PtxSyntaxError(SimgpuError):
 
 
 class UnsupportedError(SimgpuError):
-    """An instruction, type, state space or directive that simgpu lacks; the message names it and its PTX line."""
+    """An instruction, type, state space or directive that simgpu lacks; the message names it and its place."""
+
+
+class UnplacedError(UnsupportedError):
+    """A part of an instruction that simgpu lacks; whoever knows the instruction names it (`simgpu.refusal`)."""
 
 
 class LaunchRefusedError(SimgpuError):

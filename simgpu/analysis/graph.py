@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from simgpu.analysis.spinning import polls, spinning_loops
-from simgpu.errors import PtxSyntaxError, UnsupportedError
+from simgpu.errors import PtxSyntaxError
 from simgpu.ptx.syntax import Function, Immediate, Instruction, Label, Register, Symbol
+from simgpu.refusal import refused
 
 _RETURNS = {"ret", "exit"}
 _BARRIERS = {"bar", "barrier", "call"}
@@ -219,7 +220,7 @@ class _Builder:
         else:
             (label,) = last.operands
             if not isinstance(label, Symbol):
-                raise UnsupportedError(f"{last.opcode} through a register (PTX line {last.line})")
+                raise refused(last, "through a register")
             target = self._target(label.name, last)
         if last.predicate is None:
             return Jump(target)
@@ -228,7 +229,7 @@ class _Builder:
     def _switch(self, last: Instruction) -> Switch:
         index, table = last.operands
         if last.predicate is not None or not isinstance(index, Register) or not isinstance(table, Symbol):
-            raise UnsupportedError(f"this form of {last.opcode} (PTX line {last.line})")
+            raise refused(last, "this form of it")
         names = self._function.branch_targets[table.name]
         return Switch(last, index, tuple(self._target(name, last) for name in names))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simgpu.errors import UnsupportedError
 from simgpu.ptx.syntax import Function, Group, Instruction, ModuleSyntax, Register, Symbol
+from simgpu.refusal import refused
 
 PROVIDED = frozenset({"__assertfail", "vprintf"})
 """Functions of the CUDA device runtime that simgpu provides itself."""
@@ -19,7 +19,7 @@ def callee(instruction: Instruction) -> str | None:
             return None
         if isinstance(operand, Symbol):
             return operand.name
-    raise UnsupportedError(f"{instruction.opcode} without a function (PTX line {instruction.line})")
+    raise refused(instruction, "without a function")
 
 
 def function_addresses(syntax: ModuleSyntax) -> dict[str, int]:
@@ -68,7 +68,7 @@ def reachable(syntax: ModuleSyntax, kernel: Function) -> tuple[Function, ...]:
         for instruction in _calls(work.pop()):
             name = callee(instruction)
             if name is not None and name not in bodies and name not in PROVIDED:
-                raise UnsupportedError(f"call of {name}, which has no body (PTX line {instruction.line})")
+                raise refused(instruction, called=name)
             for target in taken if name is None else [name]:
                 if target in bodies and target not in found:
                     found[target] = bodies[target]

@@ -10,7 +10,7 @@ from simgpu.analysis.unwritten import merging_loads, suspects
 from simgpu.codegen.program import RESERVED_SHARED, Program
 from simgpu.codegen.unwritten import Unwritten
 from simgpu.codegen.values import ELEMENT_BITS, WARP, Emitter, Value, constant, pattern
-from simgpu.errors import UnsupportedError
+from simgpu.errors import UnplacedError, UnsupportedError
 from simgpu.ptx.declarations import float_bits
 from simgpu.ptx.syntax import (
     Address,
@@ -27,6 +27,7 @@ from simgpu.ptx.syntax import (
     Special,
     Symbol,
 )
+from simgpu.refusal import refused
 from simgpu.runtime import state
 
 FULL = Value("splat (i1 true)", "i1", WARP)
@@ -254,7 +255,7 @@ class Context:
             return self.e.resize(value, integer_element(kind)) if not kind.floating else self.as_kind(value, kind)
         if isinstance(operand, Symbol):
             return self.e.resize(self.symbol_address(operand), integer_element(kind))
-        raise UnsupportedError(f"operand {operand} as {kind}")
+        raise UnplacedError(f"operand {operand} as {kind}")
 
     def as_kind(self, value: Value, kind: ScalarType) -> Value:
         """Read bits as a PTX type, the low ones if there are more."""
@@ -279,7 +280,7 @@ class Context:
             return self.float_constant(float_bits(operand, kind.bits), kind)
         if kind.bits == operand.width:
             return self._immediate(operand.bits, kind)
-        raise UnsupportedError(f"floating-point constant as {kind}")
+        raise UnplacedError(f"floating-point constant as {kind}")
 
     def float_constant(self, bits: int, kind: ScalarType) -> Value:
         """Return a floating-point constant by its bits."""
@@ -291,7 +292,7 @@ class Context:
         if isinstance(operand, Sink):
             return
         if not isinstance(operand, Register):
-            raise UnsupportedError(f"destination {operand}")
+            raise UnplacedError(f"destination {operand}")
         raw = self.e.cast("bitcast", value, f"i{value.bits}")
         raw = self.e.resize(raw, integer_element(operand.type))
         self._store(operand, raw)
@@ -359,7 +360,7 @@ class Context:
             if variable.name == name:
                 return self.e.number("add", self.field("params", "i64"), offset + symbol.offset)
             offset += variable.size or 0
-        raise UnsupportedError(f"address of {name}")
+        raise UnplacedError(f"address of {name}")
 
     def symbol_space(self, name: str) -> Space | None:
         """Return the state space of a variable; None for a name that is no variable with an address."""
@@ -445,7 +446,7 @@ class Context:
             return constant("i32", self.program.shared[RESERVED_SHARED])
         if name in _CLOCKS:
             return self._clock(name)
-        raise UnsupportedError(f"special register %{name}")
+        raise UnplacedError(f"special register %{name}")
 
     def _clock(self, name: str) -> Value:
         self.e.declarations.add("declare i64 @llvm.readcyclecounter()")
@@ -456,5 +457,4 @@ class Context:
 
     def unsupported(self, instruction: Instruction, why: str = "") -> UnsupportedError:
         """Build the error that names an instruction."""
-        reason = f": {why}" if why else ""
-        return UnsupportedError(f"{instruction.opcode} (PTX line {instruction.line}){reason}")
+        return refused(instruction, why)

@@ -8,9 +8,9 @@ from simgpu.analysis.uniformity import PrivateMemory, analyse
 from simgpu.codegen.context import FULL, Context, integer_element
 from simgpu.codegen.program import CountedBlock, Program, UseKind
 from simgpu.codegen.values import WARP, Value, constant
-from simgpu.errors import UnsupportedError
 from simgpu.lowering import EFFECTS, lower
 from simgpu.ptx.syntax import Function, Instruction, Space, Variable
+from simgpu.refusal import refused
 from simgpu.runtime import state
 
 _SUSPENDING = frozenset({"bar", "barrier", "mbarrier"})
@@ -326,7 +326,7 @@ def _refuse_exit(function: Function) -> None:
     """Refuse `exit` in a called function: the caller's lanes would have to end with it."""
     for item in () if function.entry else function.body or ():
         if isinstance(item, Instruction) and item.base == "exit":
-            raise UnsupportedError(f"exit in the called function {function.name} (PTX line {item.line})")
+            raise refused(item, f"in the called function {function.name}")
 
 
 def _private_memory(program: Program, function: Function) -> PrivateMemory:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simgpu.codegen.context import Context
-from simgpu.errors import UnsupportedError
+from simgpu.errors import UnplacedError
 from simgpu.lowering import (
     atomic,
     bits,
@@ -35,6 +35,7 @@ from simgpu.lowering import (
 )
 from simgpu.lowering.unwritten import follow
 from simgpu.ptx.syntax import Instruction
+from simgpu.refusal import refused
 
 Lowering = Callable[[Context, Instruction], None]
 
@@ -72,13 +73,16 @@ def lower(context: Context, instruction: Instruction) -> None:
         When simgpu lacks the instruction or one of its modifiers.
     """
     lowering = find(instruction)
-    if not context.unwritten.followed:
+    try:
+        if not context.unwritten.followed:
+            lowering(context, instruction)
+            return
+        context.unwritten.begin(instruction)
+        follow(context, instruction)
         lowering(context, instruction)
-        return
-    context.unwritten.begin(instruction)
-    follow(context, instruction)
-    lowering(context, instruction)
-    context.unwritten.end(instruction)
+        context.unwritten.end(instruction)
+    except UnplacedError as error:
+        raise refused(instruction, str(error)) from error
 
 
 def find(instruction: Instruction) -> Lowering:
@@ -100,7 +104,7 @@ def find(instruction: Instruction) -> Lowering:
         else:
             chosen = integer.TABLE.get(base)
     if chosen is None:
-        raise UnsupportedError(f"{instruction.opcode} (PTX line {instruction.line})")
+        raise refused(instruction)
     return chosen
 
 

@@ -6,6 +6,7 @@ import re
 
 from simgpu.errors import UnsupportedError
 from simgpu.ptx.syntax import Instruction, ScalarType
+from simgpu.refusal import refused
 
 _KINDS = {kind.value: kind for kind in ScalarType}
 
@@ -81,4 +82,4 @@ class Modifiers:
 
     def error(self, why: str) -> UnsupportedError:
         """Build the error that names the instruction."""
-        return UnsupportedError(f"{self._instruction.opcode} (PTX line {self._instruction.line}): {why}")
+        return refused(self._instruction, why)

@@ -162,11 +162,38 @@ def test_an_indirect_branch_goes_by_its_table(card):
         ("mul.odd.lo.u32 %r1, %r2, %r2;", "odd"),
         ("ld.global.odd.u32 %r1, [%rd1];", "odd"),
         ("tex.2d.v4.f32.f32 {%r1,%r1,%r1,%r1}, [%rd1];", "tex.2d"),
+        ("mov.u32 %r1, %current_graph_exec;", "current_graph_exec"),
+        ("bra %r1;", "bra"),
+        ("call.uni (%rd1), malloc, (%rd2);", "malloc"),
     ],
 )
-def test_what_is_not_supported_is_named_with_its_line(card, instruction, named):
-    text = f"{HEAD}.visible .entry k() {{\n.reg .b32 %r<4>; .reg .b64 %rd<3>;\n{instruction}\nret;\n}}"
-    with pytest.raises(UnsupportedError, match=rf"{named}.*PTX line 6|PTX line 6.*{named}"):
+def test_what_is_not_supported_is_named_with_its_place(card, instruction, named):
+    declared = ".extern .func (.param .b64 p) malloc (.param .b64 q);"
+    text = f"""{HEAD.strip()} .file 1 "kernel.cu" {declared}
+.visible .entry k() {{ .reg .b32 %r<4>; .reg .b64 %rd<3>; .loc 1 7 0
+{instruction}
+ret;
+}}"""
+    with pytest.raises(UnsupportedError, match=named) as refusal:
+        card.run(load_module(text), "k", (1,), (32,))
+    assert "(kernel.cu:7, PTX line 5)" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "remedy"),
+    [
+        ("tex.2d.v4.f32.f32 {%r1,%r1,%r1,%r1}, [%rd1];", "textures and surfaces are not simulated"),
+        ("wgmma.fence.sync.aligned;", "build for sm_80"),
+        ("cp.async.bulk.commit_group;", "TMA's bulk copies are not simulated"),
+        ("mapa.u64 %rd1, %rd2, %r1;", "thread block clusters are not simulated"),
+        ("barrier.cluster.arrive;", "thread block clusters are not simulated"),
+        ("call.uni (%rd1), malloc, (%rd2);", "allocate with cudaMalloc"),
+    ],
+)
+def test_a_refusal_says_what_to_do_instead(card, instruction, remedy):
+    text = f"""{HEAD}.extern .func (.param .b64 p) malloc (.param .b64 q);
+.visible .entry k() {{ .reg .b32 %r<4>; .reg .b64 %rd<3>; {instruction} ret; }}"""
+    with pytest.raises(UnsupportedError, match=remedy):
         card.run(load_module(text), "k", (1,), (32,))
 
 
