@@ -193,7 +193,10 @@ def _stop_message(kind: DiagnosticKind, site: Site) -> str:
 def _starved_message(launch: FaultContext, worker: state.Worker) -> str:
     """Describe blocks that spin for ever; the worker knows whether further ones have not begun."""
     if not worker.fault_other:
-        return "every block that has not ended waits in a loop for what no thread does"
+        return (
+            "every block that has not ended waits in a loop for what no thread does; the host and later launches come"
+            " too late, since a launch runs to its end here"
+        )
     blocks = f"{launch.resident} blocks" if launch.resident != 1 else "1 block"
     return f"the card holds {blocks} of this kernel at once, and all wait in loops for what only a later one can do"
 
