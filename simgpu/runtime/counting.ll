@@ -1,5 +1,7 @@
 ; Counters of memory accesses. `events` holds a row of 64-bit counters for each site, in the order of
 ; state.EVENT_FIELDS.
+declare i64 @llvm.vector.reduce.umin.v32i64(<32 x i64>)
+
 define internal ptr @event_row(ptr %w, i32 %site) alwaysinline {
   %p = getelementptr i8, ptr %w, i64 $w_events
   %events = load ptr, ptr %p
@@ -139,6 +141,8 @@ entry:
   %groups = udiv i32 128, %size
   %gm = sub i32 %groups, 1
   %gm64 = zext i32 %gm to i64
+  %reach1 = insertelement <32 x i64> poison, i64 %gm64, i64 0
+  %reach = shufflevector <32 x i64> %reach1, <32 x i64> poison, <32 x i32> zeroinitializer
   %parts = udiv i32 %size, 4
   %width = udiv i32 32, %parts
   %width64 = zext i32 %width to i64
@@ -152,11 +156,25 @@ part:
   %start = mul i32 %p, %width
   %window = shl i32 %window0, %start
   %active = and i32 %mask, %window
+  ; Places that lie within one pass' width of each other are all in different banks, or the same.
+  %activev = bitcast i32 %active to <32 x i1>
+  %asked = select <32 x i1> %activev, <32 x i64> %units, <32 x i64> splat (i64 -1)
+  %least = call i64 @llvm.vector.reduce.umin.v32i64(<32 x i64> %asked)
+  %least1 = insertelement <32 x i64> poison, i64 %least, i64 0
+  %leastv = shufflevector <32 x i64> %least1, <32 x i64> poison, <32 x i32> zeroinitializer
+  %apart = sub <32 x i64> %units, %leastv
+  %near = icmp ule <32 x i64> %apart, %reach
+  %nearbits = bitcast <32 x i1> %near to i32
+  %notnear = xor i32 %nearbits, -1
+  %far = and i32 %active, %notnear
+  %spread = icmp ne i32 %far, 0
+  br i1 %spread, label %tally, label %part_end
+tally:
   store <32 x i32> zeroinitializer, ptr %counts, align 64
   br label %loop
 loop:
-  %rest = phi i32 [ %active, %part ], [ %rest1, %body ]
-  %max = phi i32 [ 1, %part ], [ %max1, %body ]
+  %rest = phi i32 [ %active, %tally ], [ %rest1, %body ]
+  %max = phi i32 [ 1, %tally ], [ %max1, %body ]
   %some = icmp ne i32 %rest, 0
   br i1 %some, label %body, label %part_end
 body:
@@ -179,7 +197,8 @@ body:
   %max1 = select i1 %higher, i32 %c1, i32 %max
   br label %loop
 part_end:
-  %extra = sub i32 %max, 1
+  %passes = phi i32 [ 1, %part ], [ %max, %loop ]
+  %extra = sub i32 %passes, 1
   %extra64 = zext i32 %extra to i64
   call void @event(ptr %row, i64 7, i64 %extra64)
   %p1 = add i32 %p, 1

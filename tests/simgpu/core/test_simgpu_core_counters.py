@@ -58,6 +58,34 @@ def test_shared_bank_conflicts_of_a_transpose(card, compile_cuda):
     assert plain.barriers == 32
 
 
+GATHER = r"""
+#define KERNEL(name, type) extern "C" __global__ void name(const int* at, int* y) { \
+  __shared__ type tile[1024]; \
+  int place = at[threadIdx.x]; \
+  if (place >= 0) { type read = ((volatile type*)tile)[place]; y[threadIdx.x] = int(read); } }
+KERNEL(words, int)
+KERNEL(doubles, double)
+"""
+
+
+def passes(places, size):
+    """Return the extra passes of a warp's read: each part of it as often as its busiest bank has distinct places."""
+    width = 32 * 4 // size
+    parts = [[place for place in places[start : start + width] if place >= 0] for start in range(0, 32, width)]
+    return sum(max([1, *(np.bincount(np.array([*set(part)], np.int64) % width))]) - 1 for part in parts if part)
+
+
+@pytest.mark.parametrize(("kernel", "size"), [("words", 4), ("doubles", 8)])
+def test_bank_conflicts_of_any_places(card, compile_cuda, kernel, size):
+    module, rng = compile_cuda(GATHER), np.random.default_rng(size)
+    y = card.put(np.zeros(32, np.int32))
+    for reach in (1, 2, 8, 16, 17, 31, 32, 33, 40, 64, 1024):
+        places = (rng.integers(0, 1025 - reach) + rng.integers(0, reach, 32)).astype(np.int32)
+        places[rng.random(32) < 0.2] = -1
+        counters = count(card, module, kernel, (1,), (32,), card.put(places), y, checks=False)
+        assert counters.shared_conflicts == passes(places.tolist(), size), places
+
+
 def test_instructions_flops_and_divergence(card, compile_cuda):
     module = compile_cuda(r"""
 extern "C" __global__ void work(float* x, int n) {
