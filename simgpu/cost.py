@@ -24,9 +24,9 @@ atomics, launch overhead, and what DRAM gives under load as measured on one H200
 
 Limits: L1 hits are not modelled, so a kernel whose only reuse is through L1 looks slower than it is: the counters do
 not tell which SM read a sector again, or when. PTX instructions stand for machine instructions: register moves, which
-ptxas removes, count nothing. Warps that meet at one address cost no more than others. An asynchronous copy counts as the load
-that it replaces. Clusters have no terms. Power limits and clocks below boost are
-ignored. Times rank kernels on one card; they are no forecast of a measurement.
+ptxas removes, count nothing. Warps that meet at one address cost no more than others. An asynchronous copy counts as
+the load that it replaces. Clusters have no terms. Power limits and clocks below boost are ignored. Times rank kernels
+on one card; they are no forecast of a measurement.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from simgpu.analysis.shapes import Shape
 from simgpu.codegen.context import Context
 from simgpu.codegen.program import UseKind
 from simgpu.codegen.values import WARP, Value, constant, pattern
-from simgpu.lowering.shadow import RACE_SHARED, Action, action_of, blame_changes, watch, watches_shared
+from simgpu.lowering.shadow import RACE_SHARED, Action, action_of, blame_changes, changes, watch, watches_shared
 from simgpu.lowering.tags import RACE_GLOBAL, give_tags, watch_tags, watches_global
 from simgpu.ptx.syntax import Address, Instruction, Register, Space
 
@@ -341,26 +341,22 @@ def watch_store(
     values: Sequence[Value],
     present: Callable[[], Sequence[Value]],
     window: Window | None = None,
-) -> Value:
+) -> None:
     """Check a store for races before it is done; `present` loads what is there, since an unchanging one is none.
 
-    Return the lanes that store what another block has stored there.
+    Its places are tagged here too. Tagged after it is done, a store that gives a lock back would be seen before its
+    tag, which then came upon the lock's next holder.
     """
     if watches_shared(c, access):
         suspects = watch(c, access, access.action, *_pattern(access, window))
         _blame(c, access, values, present, suspects=suspects, kind=RACE_SHARED)
     if not watches_global(c, access):
-        return _NO_LANES
+        return
     suspects = _watch_tags(c, access, window)
     _blame(c, access, values, present, suspects=suspects, kind=RACE_GLOBAL)
-    return suspects
-
-
-def tag_store(c: Context, access: Access, shared: Value, window: Window | None = None) -> None:
-    """Tag the places of a plain store that has been done; `shared` lanes stored what another block had."""
-    if access.action is Action.WRITE and watches_global(c, access):
+    if access.action is Action.WRITE:
         consecutive = window is not None and contiguous(access, window)
-        give_tags(c, access, shared, window.first if consecutive and window is not None else None)
+        give_tags(c, access, suspects, window.first if consecutive and window is not None else None)
 
 
 def _blame(
@@ -375,11 +371,27 @@ def _blame(
     """Report the suspects whose plain store changes what is there."""
     if access.action is not Action.WRITE:
         return
-    compare, go = c.e.label("compare"), c.e.label("go")
+    compare, doubt, again, accuse, go = map(c.e.label, ("compare", "doubt", "again", "accuse", "go"))
     some = c.e.compare("icmp ne", suspects, constant("i32", 0))
+    before = c.e.block
     c.e.line(f"br i1 {some.text}, label %{compare}, label %{go}, !prof !0")
     c.e.start(compare)
-    blame_changes(c, access, suspects, present(), values, kind=kind)
+    attempt = c.e.value(f"phi i32 [ 0, %{before} ], [ %{again}.n, %{again} ]", "i32", 1)
+    guilty = changes(c, suspects, present(), values)
+    change = c.e.compare("icmp ne", guilty, constant("i32", 0))
+    c.e.line(f"br i1 {change.text}, label %{doubt}, label %{go}")
+    c.e.start(doubt)
+    # A block on another host thread may have tagged the place, and not have stored yet what it is about to.
+    waited = (
+        c.e.call("sgpu_doubt", constant("i32", 0), c.worker, attempt) if kind == RACE_GLOBAL else constant("i32", 0)
+    )
+    more = c.e.compare("icmp ne", waited, constant("i32", 0))
+    c.e.line(f"br i1 {more.text}, label %{again}, label %{accuse}")
+    c.e.start(again)
+    c.e.line(f"%{again}.n = add i32 {attempt.text}, 1")
+    c.e.line(f"br label %{compare}")
+    c.e.start(accuse)
+    blame_changes(c, access, guilty, kind=kind)
     c.e.line(f"br label %{go}")
     c.e.start(go)
 
@@ -388,12 +400,9 @@ def scatter(c: Context, access: Access, values: Sequence[Value]) -> list[Value]:
     """Store one lane after the other, lane 31 last."""
     hosts = translate(c, access)
     mask = c.bits()
-    shared = watch_store(
-        c, access, values, lambda: [_gathered(c, hosts, access, place) for place in range(access.count)]
-    )
+    watch_store(c, access, values, lambda: [_gathered(c, hosts, access, place) for place in range(access.count)])
     for place, value in enumerate(values):
         c.e.call(f"sgpu_scatter_{access.element}", None, _step(c, hosts, access, place), mask, c.e.splat(value))
-    tag_store(c, access, shared)
     return []
 
 

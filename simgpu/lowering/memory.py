@@ -20,7 +20,6 @@ from simgpu.lowering.access import (
     open_access,
     permuted_load,
     scatter,
-    tag_store,
     uniform_pointer,
     watch_load,
     watch_store,
@@ -270,10 +269,9 @@ def _store_values(c: Context, access: Access, values: Sequence[Value]) -> None:
         pointer = uniform_pointer(c, access)
         places = [c.e.address(pointer, place * access.element_bytes) for place in range(len(values))]
         stored = [_last_lane(c, value) for value in values]
-        shared = watch_store(c, access, stored, lambda: [c.e.load(place, access.element) for place in places])
+        watch_store(c, access, stored, lambda: [c.e.load(place, access.element) for place in places])
         for value, place in zip(stored, places, strict=True):
             c.e.store(value, place)
-        tag_store(c, access, shared)
         return
     window = find_window(c, access)
     if window is None or not contiguous(access, window):
@@ -300,7 +298,7 @@ def _last_lane(c: Context, value: Value) -> Value:
 
 
 def _store_vector(c: Context, access: Access, window: Window, pointer: Value, vectors: Sequence[Value]) -> list[Value]:
-    shared = watch_store(c, access, vectors, lambda: _vectors_at(c, access, pointer), window)
+    watch_store(c, access, vectors, lambda: _vectors_at(c, access, pointer), window)
     joined, mask = vectors[0], c.mask
     if access.count > 1:
         joined = _interleave(c, vectors)
@@ -308,14 +306,13 @@ def _store_vector(c: Context, access: Access, window: Window, pointer: Value, ve
         mask = c.mask if c.full else c.e.shuffle(c.mask, spread)
     if c.full:
         c.e.store(joined, pointer, access.element_bytes)
-    else:
-        suffix = f"v{joined.lanes}{joined.element}"
-        c.e.declarations.add(f"declare void @llvm.masked.store.{suffix}.p0({joined.type}, ptr, i32, {mask.type})")
-        c.e.line(
-            f"call void @llvm.masked.store.{suffix}.p0({joined.typed}, ptr {pointer.text}, "
-            f"i32 {access.element_bytes}, {mask.typed})"
-        )
-    tag_store(c, access, shared, window)
+        return []
+    suffix = f"v{joined.lanes}{joined.element}"
+    c.e.declarations.add(f"declare void @llvm.masked.store.{suffix}.p0({joined.type}, ptr, i32, {mask.type})")
+    c.e.line(
+        f"call void @llvm.masked.store.{suffix}.p0({joined.typed}, ptr {pointer.text}, "
+        f"i32 {access.element_bytes}, {mask.typed})"
+    )
     return []
 
 

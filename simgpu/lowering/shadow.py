@@ -104,15 +104,17 @@ def _watch_lanes(c: Context, access: Access, action: Action) -> Value:
     )  # fmt: skip
 
 
-def blame_changes(
-    c: Context, access: Access, suspects: Value, old: Sequence[Value], new: Sequence[Value], *, kind: int
-) -> None:
-    """Report suspects whose write changes what is there."""
+def changes(c: Context, suspects: Value, old: Sequence[Value], new: Sequence[Value]) -> Value:
+    """Return the suspects whose write changes what is there."""
     differs = constant("i32", 0)
     for before, after in zip(old, new, strict=True):
         unlike = c.bits(c.e.splat(c.e.compare("icmp ne", before, after)))
         differs = c.e.binary("or", differs, unlike)
-    guilty = c.e.binary("and", suspects, differs)
+    return c.e.binary("and", suspects, differs)
+
+
+def blame_changes(c: Context, access: Access, guilty: Value, *, kind: int) -> None:
+    """Report the first of the lanes whose write changes what another wrote."""
     c.e.call(
         "sgpu_blame_write", None, c.worker, constant("i32", kind), access.site_number, guilty,
         c.e.splat(access.address, WARP),

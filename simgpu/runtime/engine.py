@@ -23,7 +23,7 @@ _RUNTIME_SYMBOLS = (
     "sgpu_shadow_shared", "sgpu_shadow_generic", "sgpu_blame_write", "sgpu_unwritten", "sgpu_order",
     "sgpu_use_unwritten", "sgpu_store_unwritten", "sgpu_unwritten_rows", "sgpu_unwritten_columns",
     "sgpu_copy_begin", "sgpu_copy_commit", "sgpu_copy_wait",
-    "sgpu_watch_run", "sgpu_watch_global", "sgpu_tag_run", "sgpu_tag_global", "sgpu_see", "sgpu_publish",
+    "sgpu_watch_run", "sgpu_watch_global", "sgpu_tag_run", "sgpu_tag_global", "sgpu_doubt", "sgpu_see", "sgpu_publish",
     *(f"sgpu_{kind}_{element}" for kind in ("gather", "scatter") for element in ("i8", "i16", "i32", "i64")),
 )  # fmt: skip
 ATTRIBUTES = '"prefer-vector-width"="512" "no-trapping-math"="true" nounwind'

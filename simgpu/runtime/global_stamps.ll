@@ -1,5 +1,22 @@
-; A plain store has been done: its places are this block's from here on. Not before it is done: another block that stores
-; the same values would find the tag, and still the old values, and be called a racer.
+; A plain store is about to be done: its places are this block's from here on. Not once it is done: a lock that it gives
+; back would be taken before the tag is there, and its next holder called a racer. So another block that stores the same
+; values may find the tag, and still the old values: it waits for them before it accuses.
+declare i32 @usleep(i32)
+
+; Whether a block that finds another's tag, and another value than its own, is to look again; it has waited then.
+define i32 @sgpu_doubt(ptr %w, i32 %attempt) cold {
+entry:
+  %threads = call i32 @field(ptr %w, i64 $w_host_threads)
+  %several = icmp ugt i32 %threads, 1
+  %patient = icmp ult i32 %attempt, 100
+  %both = and i1 %several, %patient
+  br i1 %both, label %wait, label %out
+wait:
+  %ignored = call i32 @usleep(i32 1000)
+  ret i32 1
+out:
+  ret i32 0
+}
 
 ; Consecutive lanes of `size` bytes from the host address `first` on; else as sgpu_tag_global.
 define void @sgpu_tag_run(ptr %w, i32 %site, i64 %first, i32 %mask, i32 %size, i32 %shift, i32 %shared) {
