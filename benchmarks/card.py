@@ -4,8 +4,8 @@
 `--device sim:h100 --output build/card-sim` anywhere, then `python benchmarks/card.py --compare build/card-cuda
 build/card-sim`.
 
-Every kernel of `examples/kernels` is called once at the smallest verify workload of its task, on the same values, and
-timed at the first bench workload, against eager PyTorch. An output is a folder with one JSON file and one file of
+Every kernel of `examples/kernels` is called once at the largest public verify workload of its task, on the same values,
+and timed at the first bench workload, against eager PyTorch. An output is a folder with one JSON file and one file of
 results for each kernel; a run goes on where it stopped. Kernels are built and values drawn several at a time; the
 device works for one at a time.
 """
@@ -218,15 +218,15 @@ def _run(laboratory: OneAtATime, subject: Subject, device: Device, folder: Path,
 def _measured(laboratory: OneAtATime, subject: Subject, device: Device) -> tuple[Record, list[Array]]:
     task = library_task(subject.task)
     checked = [w for w in task.workloads_for(Purpose.VERIFY) if w.visibility is Visibility.PUBLIC]
-    small = min(checked, key=lambda w: sum(math.prod(spec.shape) for spec in w.inputs))
+    called = max(checked, key=lambda w: sum(math.prod(spec.shape) for spec in w.inputs))
     timed = task.workloads_for(Purpose.BENCH)[0]
     with laboratory.reference(task, LIMITS) as reference:
-        values = draw_values(reference, task, small, Distribution.NORMAL, SEED)
-        arguments = candidate_arguments(reference, task, small, values)
+        values = draw_values(reference, task, called, Distribution.NORMAL, SEED)
+        arguments = candidate_arguments(reference, task, called, values)
     with laboratory.candidate(laboratory.build(subject.candidate, device), device, LIMITS) as runner:
         execution = runner.call(arguments, return_arguments=False)
     if execution.state is not ExitState.OK:
-        raise CandidateError(f"{execution.state} at {small.name}: {execution.message}")
+        raise CandidateError(f"{execution.state} at {called.name}: {execution.message}")
     only = task.model_copy(update={"workloads": (*checked, timed)})
     found = bench(only, subject.candidate, device, seed=SEED, limits=LIMITS, laboratory=laboratory)
     (timing,) = found.timings
@@ -242,7 +242,7 @@ def _measured(laboratory: OneAtATime, subject: Subject, device: Device) -> tuple
         eager_us=timing.baseline_us,
         floor_us=timing.floor_us,
         speedup=timing.speedup,
-        called_at=small.name,
+        called_at=called.name,
         results=tuple(tensor.dtype for tensor in execution.outputs),
     )
     return record, [to_array(tensor) for tensor in execution.outputs]
@@ -309,11 +309,11 @@ def _agreement(card: Path, simulated: Path, record: Record) -> str:
     with np.load(card / file) as one, np.load(simulated / file) as other:
         pairs = [(one[key], other[key]) for key in one.files]
     different = [~_same(a, b) for a, b in pairs]
-    if not any(np.any(where) for where in different):
-        return "the same"
-    share = sum(int(np.sum(where)) for where in different) / sum(where.size for where in different)
+    count, total = sum(int(np.sum(where)) for where in different), sum(where.size for where in different)
+    if not count:
+        return f"all {total} the same"
     most = max(_most_ulps(a, b, dtype) for (a, b), dtype in zip(pairs, record.results, strict=True))
-    return f"{share:.1%} differ, by at most {most:.3g} ulp"
+    return f"{count} of {total} differ, by at most {most:.3g} ulp"
 
 
 def _same(one: Array, other: Array) -> BoolArray:
