@@ -26,7 +26,8 @@ from sandbox.toolchain import cuda_root
 from sandbox.values import Execution, ExitState, Language, Tensor
 from tasks.values import DType
 
-Entry = Callable[[Sequence[torch.Tensor]], tuple[torch.Tensor, ...]]
+Results = tuple[torch.Tensor, ...]
+Entry = Callable[[Sequence[torch.Tensor]], Results]
 _ILLEGAL = ("illegal memory access", "misaligned address", "illegal instruction", "unspecified launch failure")
 _FORMATS = {DType.INT32: "<i", DType.INT64: "<q", DType.FLOAT32: "<f", DType.FLOAT64: "<d"}
 
@@ -80,10 +81,9 @@ class GpuProgram:
         def work() -> Execution:
             tensors = [_placed(argument) for argument in arguments]
             late_writes = LateWrites()
-            results, device = self._watched(tensors)
-            # As the caller's own next kernel would read them: in the order of its stream, waiting for no other.
-            outputs = tuple(map(from_torch, results))
+            (results, read), device = self._watched(tensors)
             torch.cuda.synchronize()
+            outputs = tuple(map(from_torch, read))
             late = late_writes.among(outputs, lambda: tuple(map(from_torch, results)))
             return Execution(
                 state=ExitState.UNFINISHED if late else ExitState.OK,
@@ -97,10 +97,15 @@ class GpuProgram:
 
         return _concluded(work)
 
-    def _watched(self, tensors: Sequence[torch.Tensor]) -> tuple[tuple[torch.Tensor, ...], Seen]:
-        if not self._watch.works:
-            return self._entry(tensors), Seen()
-        return self._watch.watch(lambda: self._entry(tensors))
+    def _watched(self, tensors: Sequence[torch.Tensor]) -> tuple[tuple[Results, Results], Seen]:
+        """Call the entry; return its results, what the caller's next kernel would read of them, and what was seen."""
+
+        def called() -> tuple[Results, Results]:
+            results = self._entry(tensors)
+            # In the order of the caller's stream, waiting for no other.
+            return results, tuple(one.detach().clone() for one in results)
+
+        return self._watch.watch(called) if self._watch.works else (called(), Seen())
 
     def bench(self, request: BenchRequest, argument_sets: Sequence[Sequence[Tensor]]) -> Execution:
         """Time calls with the argument sets in turn (see `GpuClock`)."""
