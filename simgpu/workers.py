@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -23,6 +26,8 @@ SHADOW_SLACK = 64
 """Cells behind the last one of shared memory's shadow, since vectors of cells may reach past it."""
 _MARGIN = 128
 """Bytes that keep the data of two threads out of one cache line, and of its neighbour."""
+_MOST_THREADS = 1 << 16
+"""Never reached: all threads of a launch must run at once, since those that wait for each other count them."""
 _FURTHER = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
 
 
@@ -150,12 +155,18 @@ class Workers:
     def _run(self) -> None:
         run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(load_runtime().address("sgpu_run"))
         first, *others = list(self.all)
-        threads = [threading.Thread(target=run, args=(worker.address,)) for worker in others]
-        for thread in threads:
-            thread.start()
+        begun = [_host_threads(os.getpid()).submit(run, worker.address) for worker in others]
         run(first.address)
-        for thread in threads:
-            thread.join()
+        for one in begun:
+            # A thread that has not come to it by now is not needed: all blocks have run.
+            if not one.cancel():
+                one.result()
+
+
+@lru_cache(maxsize=1)
+def _host_threads(process: int) -> ThreadPoolExecutor:
+    """Return this process' threads for blocks, as many as launches ask for; a fork has none of its parent's."""
+    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix=f"simgpu-{process}")
 
 
 def _apart(shape: tuple[int, ...], kind: type[np.generic]) -> NDArray[Any]:
