@@ -74,7 +74,13 @@ class CardTensor(torch.Tensor):  # type: ignore[misc] # torch is untyped here
         return self.cpu().tolist()
 
     def __repr__(self, **_: object) -> str:
-        return f"tensor(..., shape={list(self.shape)}, dtype={self.dtype}, device='cuda:0')"
+        """Return the values in PyTorch's own form, copied to the host first."""
+        values, comma, dtype = repr(self.cpu()).removesuffix(")").rpartition(", dtype=")
+        return f"{values}, device='cuda:0', dtype={dtype})" if comma else f"{dtype}, device='cuda:0')"
+
+    def __format__(self, spec: str) -> str:
+        """Return a number in the form asked for where there is but one, else all values, as PyTorch does."""
+        return format(self.item(), spec) if self.dim() == 0 else object.__format__(self, spec)
 
     @classmethod
     def __torch_dispatch__(

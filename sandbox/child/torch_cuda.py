@@ -136,7 +136,7 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
             return True
 
     cuda._lazy_init = _nothing  # noqa: SLF001 - tensors of the card need no driver
-    for name in ("init", "synchronize", "empty_cache", "set_device", "manual_seed", "manual_seed_all"):
+    for name in ("init", "synchronize", "empty_cache", "set_device", "set_stream", "manual_seed", "manual_seed_all"):
         setattr(cuda, name, _nothing)
     cuda.reset_peak_memory_stats = _nothing
     cuda.is_available = cuda.is_initialized = cuda.is_bf16_supported = lambda *_, **__: True

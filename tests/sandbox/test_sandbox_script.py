@@ -46,6 +46,21 @@ def test_a_script_finds_its_card_and_its_arguments(sim_run):
     assert "add: one launch grid 4×1×1" in done.stderr
 
 
+def test_a_script_prints_its_tensors_as_on_a_gpu(sim_run):
+    done = sim_run("""
+import torch
+torch.cuda.set_stream(torch.cuda.Stream())
+x = torch.arange(3, device="cuda", dtype=torch.float32)
+print(x, x.to(torch.int32))
+print(f"{x.max()} {x.max():.3f}", x.sum())
+""")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "tensor([0., 1., 2.], device='cuda:0') tensor([0, 1, 2], device='cuda:0', dtype=torch.int32)",
+        "2.0 2.000 tensor(3., device='cuda:0')",
+    ]
+
+
 def test_a_fault_of_a_kernel_is_the_scripts_own_with_both_lines(sim_run):
     done = sim_run(ADD + BODY.replace("N", "1001"))
     assert done.returncode == 1
