@@ -260,7 +260,7 @@ class SandboxProber:
     """
 
     def __init__(self, settings: SandboxSettings | None = None) -> None:
-        self._settings = settings
+        self._settings = settings or SandboxSettings.load()
 
     def probe(self, source: str, stated: Sequence[Sizes] = ()) -> ProbeResult:
         """Describe the op that `source` states, at the sizes that `stated` asks for too.
@@ -273,7 +273,7 @@ class SandboxProber:
             It could not be executed here.
         """
         asked = ReferenceRequest(nonce="", source=source, probe=True, stated=tuple(map(dict, stated)))
-        with _open_child(None, self._settings) as child:
+        with _open_child(self._settings.probe_limits, self._settings) as child:
             reply, _ = child.ask(asked, ())
         if reply.probed is None:
             raise UserError("the reference took over its own process: it answered what it was not asked")
@@ -289,7 +289,7 @@ class SandboxProber:
         InfraError
             As for `probe`.
         """
-        with _open_child(None, self._settings) as child:
+        with _open_child(self._settings.probe_limits, self._settings) as child:
             reply, _ = child.ask(ReferenceRequest(nonce="", source=source, split=True), ())
         if reply.split is None:
             raise UserError("the reference took over its own process: it answered what it was not asked")

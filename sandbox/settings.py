@@ -61,6 +61,8 @@ class SandboxSettings(RoomSettings):
     """Wall seconds that one build against PyTorch's full headers may take."""
     call_seconds: float = Field(default=60.0, gt=0)
     """Wall seconds that one call of a candidate or of a reference may take."""
+    probe_seconds: float = Field(default=300.0, gt=0)
+    """Wall seconds that finding out what a reference is may take: it is run dozens of times, at many sizes."""
     memory_bytes: int = Field(default=6 << 30, gt=0)
     """Resident memory that one sandboxed process and its children may use together."""
 
@@ -68,6 +70,11 @@ class SandboxSettings(RoomSettings):
     def limits(self) -> Limits:
         """Limits of a process that runs a candidate or a reference."""
         return Limits(wall_seconds=self.call_seconds, memory_bytes=self.memory_bytes)
+
+    @property
+    def probe_limits(self) -> Limits:
+        """Limits of a process that probes a reference."""
+        return Limits(wall_seconds=self.probe_seconds, memory_bytes=self.memory_bytes)
 
     @property
     def compile_limits(self) -> Limits:

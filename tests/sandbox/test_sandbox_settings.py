@@ -76,12 +76,12 @@ def test_cache_bytes_bounds_the_cache(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "source", "said"),
     [
-        ({"call_seconds": 0.5}, "while True: pass", "within 0.5 s"),
+        ({"probe_seconds": 0.5}, "while True: pass", "within 0.5 s"),
         # The process itself, PyTorch loaded, takes some 300 MiB.
         ({"memory_bytes": 1 << 30}, "hoard = b'x' * (2 << 30)\nwhile True: pass", "more than 1024 MiB"),
     ],
 )
-def test_call_seconds_and_memory_bytes_bound_a_child(flags, source, said):
+def test_probe_seconds_and_memory_bytes_bound_a_child(flags, source, said):
     with pytest.raises(UserError, match=said):
         SandboxProber(SandboxSettings.load(**flags)).probe(source)
 
