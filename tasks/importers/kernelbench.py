@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
+from tasks.constants import parse_source
+from tasks.errors import UserError
 from tasks.importers.files import read_text
 from tasks.importers.licences import licence_above
 from tasks.importers.values import Draft, Found, Suite
@@ -13,6 +16,7 @@ from tasks.values import Provenance
 _LEVEL = re.compile(r"level_?(?P<level>\d)")
 _PROBLEM = re.compile(r"(?P<number>\d+)_(?P<name>.+)\.py")
 _SOURCE = "KernelBench's own sizes"
+_FETCH = "from_pretrained"
 
 
 class KernelBenchImporter:
@@ -34,13 +38,19 @@ class KernelBenchImporter:
         Raises
         ------
         UserError
-            The file cannot be read.
+            The file cannot be read, or takes a model off the network when it is executed.
         """
+        body = read_text(found.path)
+        if (call := _fetched(body)) is not None:
+            raise UserError(
+                f"its file fetches a model from the Hugging Face hub when it is executed ({call}): a reference runs "
+                "without network, and its model is to be written in its file"
+            )
         match = _PROBLEM.fullmatch(found.path.name)
         title = match["name"] if match else found.path.stem
         return Draft(
             name=f"kernelbench-{found.id.replace('/', '-')}-{title}",
-            body=read_text(found.path),
+            body=body,
             source=_SOURCE,
             provenance=Provenance(origin=f"KernelBench, problem {found.id}", licence=licence_above(found.path, root)),
         )
@@ -50,3 +60,9 @@ def _id(file: Path) -> str:
     """Return `LEVEL/NUMBER` of a problem's file, empty for any other file."""
     problem, level = _PROBLEM.fullmatch(file.name), _LEVEL.fullmatch(file.parent.name)
     return f"{level['level']}/{problem['number']}" if problem and level else ""
+
+
+def _fetched(source: str) -> str | None:
+    """Return the first call that takes a pretrained model by its name, as every problem of level 4 does."""
+    calls = (node.func for node in ast.walk(parse_source(source)) if isinstance(node, ast.Call))
+    return next((ast.unparse(one) for one in calls if isinstance(one, ast.Attribute) and one.attr == _FETCH), None)

@@ -35,6 +35,8 @@ def blame_reference(doing: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == SOURCE_NAME]
         where = f" (line {lines[-1]})" if lines else ""
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            raise UserError(_not_installed(error.name, where)) from error
         text = " ".join(str(error).split())[:_LONGEST_ERROR]
         raise UserError(f"the reference fails {doing}{where}: {type(error).__name__}: {text}") from error
 
@@ -148,6 +150,14 @@ def bind_examples(
     except TypeError as error:
         raise UserError(f"'{entry}{signature}' cannot take the example inputs: {error}") from error
     return Arguments(bound)
+
+
+def _not_installed(module: str, where: str) -> str:
+    package = module.partition(".")[0]
+    return (
+        f"the reference imports '{module}'{where}, which is not installed here: install the package that provides it "
+        f"(usually `pip install {package}`) beside Kernelwright; modules of your own are found for package.module:Name"
+    )
 
 
 def _choose_function(tree: ast.Module, module: ModuleType, names: Sequence[str]) -> str:

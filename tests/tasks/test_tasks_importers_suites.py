@@ -122,6 +122,36 @@ def test_what_was_imported_and_what_was_refused_with_its_reason(checkout):
     assert "random" in noise.refusal
 
 
+FETCHES = """from transformers import AutoConfig, AutoModelForCausalLM
+
+config = AutoConfig.from_pretrained("example/model")
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.model = AutoModelForCausalLM.from_pretrained("example/model", config=config)
+"""
+
+
+def test_a_model_that_is_fetched_is_refused_before_anything_runs(tmp_path):
+    level = tmp_path / "level4"
+    level.mkdir()
+    (level / "7_example_bs32.py").write_text(FETCHES, encoding="utf-8")
+    importer = importer_of(Suite.KERNELBENCH)
+    with pytest.raises(UserError, match=r"hub .* \(AutoConfig.from_pretrained\)"):
+        importer.read(importer.find(tmp_path)[0], tmp_path)
+
+
+def test_a_missing_package_is_named_with_what_to_do(checkout):
+    square = checkout / "KernelBench" / "level1" / "2_Square.py"
+    text = square.read_text(encoding="utf-8")
+    square.write_text(f"from not_installed_here.ops import fold\n{text}", encoding="utf-8")
+    (only,) = imported(importer_of(Suite.KERNELBENCH), square)
+    assert "'not_installed_here' (line 1), which is not installed here" in only.refusal
+    assert "`pip install not_installed_here`" in only.refusal
+
+
 def test_settings_that_only_change_sizes_or_values_make_one_task(tmp_path):
     importer = StatedImporter(setting(512, 256), setting(1024, 256), setting(512, 256, spread=9))
     (only,) = imported(importer, tmp_path)
