@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tasks.constants import parse_source
 from tasks.errors import UserError
 from tasks.importers.sources import class_called, function_called, parameters_of
+from tasks.importers.tensor_reading import TensorReading, returned_by
 
 _KERNEL, _GENERATOR = "ref_kernel", "generate_input"
 
@@ -77,6 +78,8 @@ class Datum:
 
     source: str
     notes: tuple[str, ...]
+    tensors_only: bool
+    """Whether the op is given nothing but tensors, so that no setting reaches it but through their sizes and types."""
 
 
 def wrapped(source: str, constants: Mapping[str, str], title: str) -> Datum:
@@ -108,10 +111,10 @@ def wrapped(source: str, constants: Mapping[str, str], title: str) -> Datum:
         raise UserError(f"its generator takes no '{unknown[0]}', which a test states")
     given = ", ".join(f"{name}={constant}" for name, constant in constants.items())
     unpacked = _unpacked(kernel)
-    items = _items(generator, unpacked)
+    items = _items(tree, generator, unpacked)
     fields = {"title": title.replace('"', "'").replace("\\", ""), "kernel": _KERNEL, "generator": _GENERATOR}
     if items is None:
-        return Datum(_joined(source, _NESTED.format(given=given, **fields)), ())
+        return Datum(_joined(source, _NESTED.format(given=given, **fields)), (), tensors_only=False)
     outputs = [name for name, inside in zip(items, unpacked, strict=False) if _is_allocated(kernel, inside)]
     received = [name for name in items if name not in outputs]
     single = len(items) == 1 and not _returns_tuple(generator)
@@ -124,7 +127,7 @@ def wrapped(source: str, constants: Mapping[str, str], title: str) -> Datum:
         **fields,
     )
     notes = (f"'{name}', allocated for the result, is no input: a kernel returns its result" for name in outputs)
-    return Datum(_joined(source, text), tuple(notes))
+    return Datum(_joined(source, text), tuple(notes), tensors_only=True)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -136,54 +139,27 @@ def _joined(source: str, text: str) -> str:
     return f"{needed}{source}{text}"
 
 
-def _items(generator: ast.FunctionDef, unpacked: Sequence[str]) -> tuple[str, ...] | None:
+def _items(tree: ast.Module, generator: ast.FunctionDef, unpacked: Sequence[str]) -> tuple[str, ...] | None:
     """Return names for what the generator returns, None unless it is a tensor or a tuple of tensors for sure."""
-    returns = [node.value for node in ast.walk(generator) if isinstance(node, ast.Return)]
-    match returns:
+    reading = TensorReading(tree)
+    match returned_by(generator):
         case [ast.Tuple(elts=elements)]:
             inside = dict(enumerate(unpacked))
             names = tuple(
                 element.id if isinstance(element, ast.Name) else inside.get(position) or f"data_{position}"
                 for position, element in enumerate(elements)
             )
-            tensors = all(_is_tensor(generator, element) for element in elements)
+            tensors = all(reading.is_tensor(generator, element) for element in elements)
             return names if tensors and len(set(names)) == len(names) else None
-        case [ast.Name(id=name) as element] if _is_tensor(generator, element):
+        case [ast.Name(id=name) as element] if reading.is_tensor(generator, element):
             return (name,)
-        case [ast.Call() as element] if _is_tensor(generator, element):
+        case [_, *_] as values if all(value is not None and reading.is_tensor(generator, value) for value in values):
             return ("data",)
     return None
 
 
 def _returns_tuple(generator: ast.FunctionDef) -> bool:
-    return any(isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) for node in ast.walk(generator))
-
-
-def _is_tensor(generator: ast.FunctionDef, element: ast.expr) -> bool:
-    """Tell whether what the generator returns here is a tensor, as far as can be read."""
-    if not isinstance(element, ast.Name):
-        return isinstance(element, ast.Call) and _makes_tensor(element)
-    values = [
-        node.value
-        for node in ast.walk(generator)
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == element.id for t in node.targets)
-    ]
-    return bool(values) and all(_makes_tensor(value) for value in values)
-
-
-def _makes_tensor(value: ast.expr) -> bool:
-    match value:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"))):
-            return True
-        case ast.Call(func=ast.Attribute(value=inner)):
-            return _makes_tensor(inner)
-        case ast.BinOp(left=left, right=right):
-            return _makes_tensor(left) or _makes_tensor(right)
-        case ast.Subscript(value=inner):
-            return _makes_tensor(inner)
-        case ast.Name() | ast.Attribute():
-            return isinstance(value, ast.Name)
-    return False
+    return any(isinstance(value, ast.Tuple) for value in returned_by(generator))
 
 
 def _unpacked(kernel: ast.FunctionDef) -> tuple[str, ...]:

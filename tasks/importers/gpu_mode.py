@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ConfigDict, JsonValue, ValidationError
@@ -15,9 +15,12 @@ from tasks.importers.flattening import flattened
 from tasks.importers.licences import licence_above
 from tasks.importers.sources import free_name, function_called, on_the_cpu, scalar_defaults
 from tasks.importers.values import Draft, Found, Setting, Suite
-from tasks.values import Provenance, Value
+from tasks.values import DType, Provenance, Value
 
 _SOURCE = "benchmarks of GPU MODE's task.yml"
+_NAMED = 4
+"""Values of a setting that a note spells out."""
+_CHECK = "check_implementation"
 _OWN_FILES = ("submission.py", "eval.py", "reference.py")
 
 
@@ -67,7 +70,8 @@ class GpuModeImporter:
             for file in problem.files
             if file.name.endswith(".py") and file.name not in _OWN_FILES
         }
-        source = flattened(read_text(found.path / "reference.py"), beside, ("ref_kernel", "generate_input"))
+        reference = read_text(found.path / "reference.py")
+        source = flattened(reference, beside, ("ref_kernel", "generate_input"))
         defaults = _defaults(source)
         tests, benchmarks = (_settings(stated, defaults) for stated in (problem.tests, problem.benchmarks))
         if not (tests or benchmarks):
@@ -75,13 +79,16 @@ class GpuModeImporter:
         taken = bound_names(source)
         constants = {name: free_name(name, taken) for name in _names((*benchmarks, *tests))}
         datum = wrapped(on_the_cpu(source), constants, _title(found))
+        first = (benchmarks or tests)[0]
+        choices = _choices((*benchmarks, *tests)) if datum.tensors_only else {}
+        alike = {name: first[name] for name in ("seed", *choices) if name in first}
         return Draft(
             name=f"gpu-mode-{found.id}",
             body=datum.source,
-            settings=_distinct(benchmarks or tests, constants),
-            small=_distinct(tests, constants),
+            settings=_distinct([setting | alike for setting in benchmarks or tests], constants),
+            small=_distinct([setting | alike for setting in tests], constants),
             source=_SOURCE,
-            notes=datum.notes,
+            notes=(*datum.notes, *_choice_notes(choices), *_check_notes(reference)),
             provenance=Provenance(
                 origin=f"GPU MODE reference-kernels, problem {found.id}", licence=licence_above(found.path, root)
             ),
@@ -123,16 +130,40 @@ def _names(settings: Sequence[Setting]) -> tuple[str, ...]:
     return tuple(settings[0])
 
 
-def _distinct(settings: Sequence[Setting], constants: Mapping[str, str]) -> tuple[Setting, ...]:
-    """Return the settings by the names of the constants, each set of sizes once.
+def _choices(settings: Sequence[Setting]) -> dict[str, list[str]]:
+    """Return the arguments that are texts or truth values, with what they are, where they say which values are drawn.
 
-    All take the seed of the first, for verification draws values of its own.
+    A generator that gives tensors alone can pass them on in no other way than by the tensors' values; one that names an
+    element type makes another op.
     """
-    distinct: list[Setting] = []
-    for stated in settings:
-        setting = stated | {name: settings[0][name] for name in ("seed",) if name in stated}
-        if setting not in distinct:
-            distinct.append(setting)
+    named: dict[str, list[str]] = {}
+    for setting in settings:
+        for name, value in setting.items():
+            if isinstance(value, bool | str) and str(value) not in named.setdefault(name, []):
+                named[name].append(str(value))
+    return {name: values for name, values in named.items() if not set(values) & set(DType)}
+
+
+def _choice_notes(choices: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for name, values in choices.items():
+        if len(values) > 1:
+            more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
+            listed = ", ".join(values[:_NAMED]) + more
+            yield f"'{name}' ({listed}) says which values the suite draws; verification draws its own"
+
+
+def _check_notes(reference: str) -> Iterator[str]:
+    """Name a check that is more than a comparison with the reference's results."""
+    if function_called(parse_source(reference), _CHECK) is not None:
+        yield (
+            f"its own '{_CHECK}' is not carried over: results are compared with the reference's, so where others are "
+            "right too, save the task and state properties in its manifest"
+        )
+
+
+def _distinct(settings: Sequence[Setting], constants: Mapping[str, str]) -> tuple[Setting, ...]:
+    """Return the settings by the names of the constants, each set of sizes once."""
+    distinct = [setting for position, setting in enumerate(settings) if setting not in settings[:position]]
     return tuple({constants[name]: value for name, value in setting.items()} for setting in distinct)
 
 

@@ -202,6 +202,70 @@ def test_a_gpu_mode_problem(problems):
     assert "unused_elsewhere" not in scan.task.source
 
 
+DRAWN_BY_CASE = """import torch
+
+
+def shaped(a, case: str):
+    if case == "dense":
+        return (a + 1).contiguous()
+    return torch.zeros_like(a)
+
+
+def generate_input(size: int, dim: int, case: str = "dense", seed: int = 0):
+    values = torch.randn(size, dim)
+    if case == "zero":
+        return torch.zeros(size, dim)
+    return shaped(values, case).contiguous()
+
+
+def ref_kernel(data):
+    return torch.cumsum(data, dim=-1)
+
+
+def check_implementation(data, output):
+    return torch.equal(ref_kernel(data), output)
+"""
+CASES = """files: []
+tests:
+  - {"size": 10, "dim": 64, "seed": 1, "case": "zero"}
+benchmarks:
+  - {"size": 1000, "dim": 2048, "seed": 3}
+  - {"size": 1000, "dim": 2048, "seed": 3, "case": "zero"}
+  - {"size": 500, "dim": 2048, "seed": 3, "case": "spread"}
+"""
+
+
+def test_texts_that_only_say_which_values_are_drawn_make_no_variants(problems):
+    folder = problems / "problems" / "basics" / "scan_py"
+    write(folder / "task.yml", CASES)
+    write(folder / "reference.py", DRAWN_BY_CASE)
+    (scan,) = run(Suite.GPU_MODE, problems)
+    assert [spec.name for spec in scan.task.workloads[0].inputs] == ["data"]
+    assert [w.axes["size"] for w in scan.task.workloads_for(Purpose.BENCH)] == [1000, 500]
+    assert {"size": 10, "dim": 64} in [w.axes for w in scan.task.workloads_for(Purpose.VERIFY)]
+    assert any("'case' (dense, zero, spread)" in note for note in scan.notes)
+    assert any("'check_implementation' is not carried over" in note for note in scan.notes)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("return torch.zeros(size, dim)", "return [torch.zeros(size, dim)]"),  # a list is no tensor for sure
+        ("return torch.zeros_like(a)", "return shaped(a, case)"),
+        ('"zero"', '"float16"'),  # an element type makes another op
+    ],
+)
+def test_texts_that_may_reach_the_op_make_variants(problems, change):
+    folder = problems / "problems" / "basics" / "scan_py"
+    write(folder / "task.yml", CASES.replace(*change))
+    write(
+        folder / "reference.py",
+        DRAWN_BY_CASE.replace("shaped(values, case).contiguous()", "shaped(values, case)").replace(*change),
+    )
+    draft = importer_of(Suite.GPU_MODE).read(find_tasks(Suite.GPU_MODE, problems)[0], problems)
+    assert len({setting["case"] for setting in draft.settings}) == 3
+
+
 def test_a_problem_for_several_gpus_is_refused(problems):
     path = problems / "problems" / "basics" / "scan_py" / "task.yml"
     path.write_text(PROBLEM + "multi_gpu: true\n", encoding="utf-8")
