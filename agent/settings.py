@@ -49,6 +49,12 @@ class AgentSettings(RoomSettings):
     model_calls: int = Field(default=4, ge=1)
     """Calls of a model under way at the same time; one while a budget in USD or tokens is set."""
 
+    example_kernels_dir: Path | None = None
+    """Folder of right kernels for tasks of the library, one of which a model's first prompt shows; None: those that
+    come with Kernelwright."""
+    example_characters: int = Field(default=12_000, ge=0)
+    """Longest example, its reference and its kernel together; with 0 none is shown."""
+
     evaluations: int = Field(default_factory=_cores, ge=1)
     """Candidates evaluated at the same time; one per core unless it is set."""
     evaluation_retries: int = Field(default=2, ge=0)

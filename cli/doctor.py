@@ -25,12 +25,15 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json")] = False) -> int:
 
     Exit code 0 when nothing that is required is missing, else 3.
     """
+    from agent.examples import Examples
     from agent.jobs import broker_finding
     from agent.proposers import endpoint_finding
+    from agent.settings import AgentSettings
     from dataset.archive import database_finding
     from sandbox.toolchain import findings
 
-    found = (*findings(), database_finding(), broker_finding(), endpoint_finding())
+    examples = Examples.of(AgentSettings.load()).finding()
+    found = (*findings(), database_finding(), broker_finding(), endpoint_finding(), examples)
     healthy = all(finding.ok or not finding.required for finding in found)
     if as_json:
         emit_json(DoctorReport(healthy=healthy, findings=found))

@@ -35,6 +35,20 @@ class PropertyKind(StrEnum):
     """Each column is the oracle's or its negative, within `tolerance` of its largest number."""
 
 
+_SAID: Final = {
+    PropertyKind.SORTED: "never falls along the last dimension",
+    PropertyKind.DESCENDING: "never rises along the last dimension",
+    PropertyKind.REARRANGES: "holds in each row the values of the same row of `{of}`, in any order, bit for bit",
+    PropertyKind.SELECTS: "holds different indices into the rows of `{of}`, at which that has the reference's values",
+    PropertyKind.SUMS_TO_ONE: "has rows that sum to one within {tolerance:g}, no element below -{tolerance:g}",
+    PropertyKind.ORTHOGONAL: "has columns of length one at right angles, within {tolerance:g}",
+    PropertyKind.UPPER_TRIANGULAR: "is zero below the diagonal",
+    PropertyKind.LOWER_TRIANGULAR: "is zero above the diagonal",
+    PropertyKind.MULTIPLIES_TO: "times output {times} is `{of}`, within {tolerance:g} of that one's largest number",
+    PropertyKind.UP_TO_SIGN: "has the reference's columns or their negatives, within {tolerance:g} of the largest",
+}
+"""What an output with the property does, in words."""
+
 _OF_INPUT: Final = frozenset({PropertyKind.REARRANGES, PropertyKind.SELECTS, PropertyKind.MULTIPLIES_TO})
 _WITHIN: Final = frozenset(
     {PropertyKind.SUMS_TO_ONE, PropertyKind.ORTHOGONAL, PropertyKind.MULTIPLIES_TO, PropertyKind.UP_TO_SIGN}
@@ -57,6 +71,10 @@ class OutputProperty(Value):
     """How far off it may be; `sums_to_one`, `orthogonal`, `multiplies_to` and `up_to_sign` need it."""
     reason: str = Field(min_length=1)
     """Why other numbers than the oracle's are right too."""
+
+    def __str__(self) -> str:
+        """Return the property in words: `never falls along the last dimension`."""
+        return _SAID[self.kind].format(of=self.of, times=self.times, tolerance=self.tolerance)
 
     @model_validator(mode="after")
     def _arguments_fit_the_kind(self) -> Self:

@@ -132,9 +132,7 @@ def _judged(task: Task) -> Iterator[str]:
         bound = f"{task.tolerance.atol:g} + {task.tolerance.rtol:g} |oracle|"
         yield from (f"An element may be off by {bound}; the task states this.", "")
     for stated in task.properties:
-        of = f" of `{stated.of}`" if stated.of else ""
-        within = "" if stated.tolerance is None else f" within {stated.tolerance:g}"
-        yield from (f"Output {stated.output} is judged by `{stated.kind}`{of}{within}: {stated.reason}", "")
+        yield from (f"Output {stated.output} is judged by `{stated.kind}`, that it {stated}: {stated.reason}", "")
 
 
 def _origin(task: Task) -> Iterator[str]:

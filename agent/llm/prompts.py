@@ -8,11 +8,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agent.devices import device_figures
+from agent.examples import Example
 from agent.values import ProposalRequest
 from dataset.values import Message
 from sandbox.values import Language
 from simgpu.specs import DeviceSpec
-from tasks.values import InputSpec, Purpose
+from tasks.values import Axis, InputSpec, Purpose
 
 _SYSTEM = {Language.CUDA: "system", Language.TRITON: "system_triton"}
 """The system prompt of each language that a model may be asked for."""
@@ -31,6 +32,7 @@ def _environment() -> Environment:
     )
     environment.filters["describe"] = describe_tensor
     environment.filters["fence"] = fence
+    environment.filters["legal"] = legal
     environment.filters["label"] = label
     environment.filters["clip"] = clip
     environment.filters["figure"] = figure
@@ -42,8 +44,16 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(f"{template}.jinja").render(values).strip()
 
 
-def messages_for(request: ProposalRequest) -> tuple[Message, ...]:
-    """Return the chat that asks for what the request says: one system and one user message."""
+def messages_for(request: ProposalRequest, example: Example | None = None) -> tuple[Message, ...]:
+    """Return the chat that asks for what the request says: one system and one user message.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    example
+        A right kernel of another task, shown where nothing of the run's own is to be shown yet.
+    """
     figures: DeviceSpec | None = device_figures(request.device)
     system = render(
         _SYSTEM[request.language], entry=request.task.direction.value, device=request.device, figures=figures
@@ -57,6 +67,7 @@ def messages_for(request: ProposalRequest) -> tuple[Message, ...]:
         feedback=request.feedback,
         ordinal=request.ordinal,
         language=request.language.value,
+        example=example,
     )
     return Message(role="system", content=system), Message(role="user", content=user)
 
@@ -65,6 +76,11 @@ def describe_tensor(spec: InputSpec) -> str:
     """Return one tensor as a prompt spells it: `x: float32[16, 256]`, with its legal values where they are special."""
     values = f", {spec.domain}" if str(spec.domain) else ""
     return f"{spec.name}: {spec.dtype.value}[{', '.join(map(str, spec.shape))}]{values}"
+
+
+def legal(axis: Axis) -> str:
+    """Return the legal sizes of an axis as a prompt spells them: `rows` from 1, `cols` from 2 to 128."""
+    return f"`{axis.name}` from {axis.low}" + ("" if axis.high is None else f" to {axis.high}")
 
 
 def label(name: str) -> str:

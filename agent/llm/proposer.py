@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from agent.examples import Examples
 from agent.llm.client import ChatClient, Completion
 from agent.llm.prices import cost_usd
 from agent.llm.prompts import messages_for
 from agent.llm.reply import Problem, ReplyError, candidate_from
 from agent.settings import AgentSettings
 from agent.values import Proposal, ProposalRequest
-from dataset.values import Message, Trace, TraceKind
+from dataset.values import Message, Operator, Trace, TraceKind
 from sandbox.values import Candidate
 
 COMPLETE = frozenset({"stop", "end_turn", "eos", "eos_token", "stop_sequence"})
@@ -34,6 +35,7 @@ class LlmProposer:
     def __init__(self, model: str, settings: AgentSettings) -> None:
         self._client = ChatClient(model, settings)
         self._base_url = settings.model_base_url
+        self._examples = Examples.of(settings)
 
     @property
     def name(self) -> str:
@@ -50,7 +52,9 @@ class LlmProposer:
         InfraError
             The endpoint could not be reached or failed on every try.
         """
-        messages = messages_for(request)
+        first = request.operator is Operator.TRANSLATE
+        example = self._examples.nearest(request.task, request.language) if first else None
+        messages = messages_for(request, example)
         completion = Completion()
         candidate: Candidate | None = None
         problem = ""

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.examples import Example
 from agent.feedback import feedback_for
 from agent.llm.prompts import FOLDER, clip, describe_tensor, fence, messages_for, render
 from agent.llm.reply import blocks, candidate_from
@@ -17,8 +18,19 @@ from agent.scripted import ScriptedEvaluator
 from agent.values import Parent, ProposalRequest
 from dataset.values import Operator
 from sandbox.build import build
-from sandbox.values import Language
-from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, Task
+from sandbox.values import Language, SourceFile
+from tasks.values import (
+    Axis,
+    Direction,
+    Domain,
+    DomainKind,
+    DType,
+    InputSpec,
+    OutputProperty,
+    PropertyKind,
+    Task,
+    Tolerance,
+)
 from tests.agent.samples import candidate, kernel, sample_task
 from verifier.guard import inspect
 
@@ -49,6 +61,25 @@ def backward_task() -> Task:
     )
 
 
+def judged_task() -> Task:
+    """A task with everything that a manifest may say about what is right."""
+    rearranged = OutputProperty(kind=PropertyKind.REARRANGES, of="x", reason="equal keys in any order")
+    return sample_task().model_copy(
+        update={
+            "formula": "y_ij = max(x_ij, 0)",
+            "axes": (Axis(name="rows", default=4, low=0), Axis(name="cols", default=8, low=2, high=64)),
+            "constraints": ("cols % 2 == 0", "rows <= cols"),
+            "properties": (OutputProperty(kind=PropertyKind.SORTED, reason="it is a sort"), rearranged),
+            "tolerance": Tolerance(atol=1e-3, rtol=0.0),
+        }
+    )
+
+
+def example() -> Example:
+    other = sample_task().model_copy(update={"slug": "clamp", "title": "Clamp"})
+    return Example(task=other, file=SourceFile(name="clamp.cu", text=kernel("speedup=1.0")))
+
+
 def prompts() -> dict[str, str]:
     """Every prompt, by the name of its snapshot."""
     fast, slow = parent(3, "speedup=2.5"), parent(5, "speedup=1.5")
@@ -56,13 +87,16 @@ def prompts() -> dict[str, str]:
         "translate": request(Operator.TRANSLATE),
         "translate-again": request(Operator.TRANSLATE, ordinal=2),
         "translate-backward": request(Operator.TRANSLATE, task=backward_task()),
+        "translate-judged": request(Operator.TRANSLATE, task=judged_task()),
         "repair": request(Operator.REPAIR, parent(2, "status=wrong_values")),
         "mutate": request(Operator.MUTATE, fast, ordinal=1),
         "crossover": request(Operator.CROSSOVER, fast, slow),
         "triton": request(Operator.TRANSLATE).model_copy(update={"language": Language.TRITON}),
     }
     users = {name: messages_for(entry)[1].content for name, entry in asked.items()}
+    shown = messages_for(asked["translate"], example())[1].content
     return users | {
+        "translate-example": shown,
         "system": messages_for(asked["translate"])[0].content,
         "system-triton": messages_for(asked["triton"])[0].content,
         "system-backward": messages_for(asked["translate-backward"])[0].content,
@@ -89,6 +123,12 @@ def test_a_name_that_is_missing_is_an_error():
 
 def test_a_prompt_never_names_hidden_sizes():
     assert all("7919" not in text for text in prompts().values())
+
+
+@pytest.mark.parametrize("operator", [Operator.REPAIR, Operator.MUTATE])
+def test_only_a_first_prompt_shows_an_example(operator: Operator):
+    asked = request(operator, parent(2, "status=wrong_values"))
+    assert messages_for(asked, example()) == messages_for(asked)
 
 
 def test_the_example_builds_and_breaks_no_rule():

@@ -202,6 +202,17 @@ def test_a_property_says_which_arguments_it_lacks(kind):
         OutputProperty(kind=kind, of=None, times=1, tolerance=None, reason="r")
 
 
+@pytest.mark.parametrize("kind", list(PropertyKind))
+def test_a_property_reads_as_words_with_its_arguments(kind):
+    stated = OutputProperty.model_construct(output=0, kind=kind, of="keys", times=3, tolerance=0.25, reason="r")
+    named = {name: getattr(stated, name) is not None and text in str(stated) for name, text in ARGUMENTS.items()}
+    needed = {"output": 0, "kind": kind, "reason": "r"} | {
+        n: getattr(stated, n) for n, is_said in named.items() if is_said
+    }
+    assert OutputProperty.model_validate(needed).kind is kind  # what it names is what it needs
+
+
+ARGUMENTS = {"of": "`keys`", "times": "output 3", "tolerance": "0.25"}
 sides = st.sampled_from(["rows", "cols", "3", "rows + 1", "cols % 4", "2 * rows"])
 signs = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
 NAMES = {"rows": 6, "cols": 35}
