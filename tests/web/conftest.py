@@ -19,7 +19,10 @@ from tasks.values import (
     Axis,
     Direction,
     DType,
+    Family,
     InputSpec,
+    OutputProperty,
+    PropertyKind,
     Provenance,
     Purpose,
     ReferenceForm,
@@ -277,7 +280,17 @@ class IdleBackend:
         backward = make_task("layernorm_backward", "Gradients of layer normalisation").model_copy(
             update={"direction": Direction.BACKWARD, "saved": ("x", "weight"), "gradients": ("x", "weight", "bias")}
         )
-        return (make_task(), make_task("gelu", "GELU, tanh approximation"), backward)
+        stated = OutputProperty(kind=PropertyKind.SORTED, reason="equal keys are equal")
+        gelu = make_task("gelu", "GELU, tanh approximation").model_copy(
+            update={
+                "family": Family.POINTWISE,
+                "formula": "y = x if x < 0 else 0",
+                "why": "One pass.",
+                "constraints": ("rows <= cols",),
+                "properties": (stated,),
+            }
+        )
+        return (make_task(), gelu, backward)
 
     def devices(self) -> tuple[str, ...]:
         return ("auto", "sim:h100", "sim:a100", "sim:l4", "sim:rtx4090")
