@@ -19,6 +19,7 @@ from pathlib import Path
 from agent.settings import AgentSettings
 from sandbox.values import Finding, Language, SourceFile
 from tasks.constants import parse_source
+from tasks.errors import UserError
 from tasks.loading import library
 from tasks.values import Family, Task, Value
 
@@ -106,6 +107,11 @@ class Examples:
             then only those that have an operator in common with it.
         language
             What candidates are to be written in.
+
+        Raises
+        ------
+        UserError
+            The kernel's file cannot be read as text.
         """
         near = sorted(self._candidates(task, language), key=lambda one: one.rank)
         return next(filter(None, (self._read(one.task, language) for one in near)), None)
@@ -130,7 +136,10 @@ class Examples:
     def _read(self, task: Task, language: Language) -> Example | None:
         """Return a stored kernel with its task; None for one that is too long, for a cut kernel shows nothing right."""
         path = (self._folder or Path()) / _PLACES[language].format(slug=task.slug)
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"the example kernel '{path}' cannot be read: {error}") from error
         if len(text) + len(task.source) > self._longest:
             return None
         return Example(task=task, file=SourceFile(name=path.name, text=text))
