@@ -289,6 +289,8 @@ class Precision(StrEnum):
     """As the task states it."""
     LOWER = "lower"
     """The next lower precision (float32 -> bfloat16, ...), the result cast back."""
+    SCATTERED = "scattered"
+    """As the oracle, every operator's results multiplied by random factors about 1: what sums amount to that cancel."""
 
 
 class OutputShape(Value):

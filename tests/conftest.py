@@ -29,6 +29,7 @@ CORPORA = (
     "simgpu/host/test_simgpu_host_native_build.py",
     "simgpu/triton/",
     "tasks/test_tasks_library_probed.py",
+    "verifier/test_verifier_cancelling_kernels.py",
     "verifier/test_verifier_kernels.py",
     "verifier/test_verifier_races.py",
     "verifier/test_verifier_replay_golden.py",

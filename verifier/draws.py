@@ -11,6 +11,7 @@ from sandbox.layouts import Layout
 from sandbox.values import ReferenceResult, Tensor
 from tasks.errors import UserError
 from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, OutputProperty, Precision, Task, Workload
+from verifier.cancellation import Scattering, with_terms
 from verifier.inputs import Distribution, draw_tensor
 from verifier.laboratory import ReferenceRunner
 from verifier.properties import Lawful
@@ -114,8 +115,11 @@ def prepare(
     if len({len(result.outputs) for result in (native, oracle, nearby, lower)}) != 1:
         raise UserError(f"the reference of {task.slug} returns now more, now fewer tensors on the same sizes")
     _require_outputs(task, len(native.outputs))
+    known = list(map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs))
+    rng = stream(seed, "scattered", workload.name, distribution)
+    spreads = with_terms(known, Scattering(reference, workload, tensors, gradients, rng))
     expectations: list[Expectation] = []
-    for number, spread in enumerate(map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs)):
+    for number, spread in enumerate(spreads):
         stated = tuple(one for one in task.properties if one.output == number)
         expected = _lawful(spread, stated, tensors) if stated else calibrate(spread, task.tolerance)
         if isinstance(expected, Unsuitable):

@@ -1,6 +1,6 @@
 """A laboratory in memory: reference and kernel are Python functions, so judging is tested without compiler or device.
 
-It keeps the sandbox's manners: values go in and out as tensors, the reference runs in three precisions, the
+It keeps the sandbox's manners: values go in and out as tensors, the reference runs in the same precisions, the
 kernel gets its own copies of the arguments, and faults come back as an `Execution`, never as an exception.
 """
 
@@ -318,7 +318,7 @@ def _laid_out(tensor: Tensor) -> Array:
 def _in_precision(tensor: Tensor, precision: Precision) -> Array:
     if not tensor.dtype.is_floating or precision is Precision.NATIVE:
         return to_array(tensor)
-    if precision is Precision.ORACLE:
+    if precision in (Precision.ORACLE, Precision.SCATTERED):  # a function on arrays shows no operators to scatter
         return to_float64(tensor)
     return to_array(_coarse(to_array(tensor)))
 

@@ -37,6 +37,14 @@ UNIT_ROUNDOFF: Final[dict[DType, float]] = {
 }
 """Largest relative error of one rounding to nearest (IEEE 754: half the spacing at 1)."""
 
+LOWER_ROUNDOFF: Final[dict[DType, float]] = {
+    DType.FLOAT64: 2.0**-24,
+    DType.FLOAT32: 2.0**-8,
+    DType.FLOAT16: 2.0**-8,
+    DType.BFLOAT16: 2.0**-4,
+}
+"""The same of the next lower type: that of float32, bfloat16, bfloat16, and float8 e4m3."""
+
 SMALLEST_NORMAL: Final[dict[DType, float]] = {
     DType.FLOAT64: 2.0**-1022,
     DType.FLOAT32: 2.0**-126,

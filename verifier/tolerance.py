@@ -32,7 +32,7 @@ import numpy.typing as npt
 from sandbox.values import Tensor
 from tasks.values import DType, Tolerance
 from verifier.properties import Lawful, fault
-from verifier.tensors import SMALLEST_NORMAL, UNIT_ROUNDOFF, FloatArray, rounded, storage, to_float64
+from verifier.tensors import LOWER_ROUNDOFF, SMALLEST_NORMAL, UNIT_ROUNDOFF, FloatArray, rounded, storage, to_float64
 
 FEWEST_UNITS: Final = 8.0
 """Room for honest code where the lower precision is exact as well (constants, small integers): a few roundings more
@@ -103,6 +103,8 @@ class Spread:
     """The reference in the next lower precision."""
     nearby: Tensor
     """The float64 reference on inputs moved to a neighbouring number."""
+    terms: float = 0.0
+    """The size of what cancels in an output that is zero in all of these runs; 0 for any other."""
 
 
 def calibrate(spread: Spread, override: Tolerance | None = None) -> Expectation | Unsuitable:
@@ -137,6 +139,8 @@ def _calibrated(
     dtype = spread.native.dtype
     sixteen_bit = dtype.itemsize == 2  # noqa: PLR2004 - bytes
     fewest = FEWEST_UNITS_16_BIT if sixteen_bit else FEWEST_UNITS
+    if spread.terms:
+        return _cancelled(dtype, oracle, spread.terms, fewest)
     size = np.abs(np.where(finite, oracle, 0.0))
     relative = 2.0 * UNIT_ROUNDOFF[dtype] * size
     noise = np.maximum(_error(native, oracle, finite), _error(to_float64(spread.nearby), oracle, finite))
@@ -151,6 +155,13 @@ def _calibrated(
     factor = float(np.clip(np.sqrt(distance), fewest, MOST_UNITS))
     limit = np.minimum(factor * floor, LARGEST_SHARE * scale) + factor * (relative + SMALLEST_NORMAL[dtype])
     return Bounds(dtype=dtype, oracle=oracle, limit=limit, factor=factor)
+
+
+def _cancelled(dtype: DType, oracle: FloatArray, terms: float, fewest: float) -> Bounds:
+    """Judge zeros as a number of the size of their terms is judged; the next lower precision lies a rounding away."""
+    factor = float(np.clip(np.sqrt(LOWER_ROUNDOFF[dtype] / UNIT_ROUNDOFF[dtype]), fewest, MOST_UNITS))
+    room = factor * (2.0 * UNIT_ROUNDOFF[dtype] * terms + SMALLEST_NORMAL[dtype])
+    return Bounds(dtype=dtype, oracle=oracle, limit=np.full(oracle.shape, room), factor=factor)
 
 
 def _exact(spread: Spread) -> Exact | Unsuitable:

@@ -1,13 +1,13 @@
 """Runs a reference in another precision than it states, without touching its source.
 
-Both precisions work below PyTorch's dispatcher, so that they hold for every operator, also for those of the
+All of them work below PyTorch's dispatcher, so that they hold for every operator, also for those of the
 backward pass, and for casts that the source writes out (`x.float()`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -18,21 +18,23 @@ from torch.utils._pytree import tree_map
 from tasks.values import Precision
 
 _NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
+_WIDE = frozenset({Precision.ORACLE, Precision.SCATTERED})
 _LOWER_MANTISSA = {
     torch.float64: 23,  # that of float32
     torch.float32: 7,  # that of bfloat16
     torch.float16: 7,  # that of bfloat16
     torch.bfloat16: 3,  # that of float8 e4m3
 }
+_SCATTERING_SEED = 20
+"""Of the factors of a scattered run: what it tells is a size, so any seed will do, and the same run gives the same."""
 
-
-Options = Mapping[str, Any] | None
-"""Keyword arguments as PyTorch's dispatcher passes them."""
+Change = Callable[[torch.Tensor], torch.Tensor]
+"""What becomes of an operator's floating result."""
 
 
 def convert(tensor: torch.Tensor, precision: Precision) -> torch.Tensor:
     """Return a copy of `tensor` as the reference reads it in `precision`; integers and booleans stay as they are."""
-    if tensor.dtype in _NARROW and precision is Precision.ORACLE:
+    if tensor.dtype in _NARROW and precision in _WIDE:
         return tensor.to(torch.float64)
     if tensor.dtype in _LOWER_MANTISSA and precision is Precision.LOWER:
         return round_mantissa(tensor, _LOWER_MANTISSA[tensor.dtype])
@@ -46,20 +48,37 @@ def running_in(precision: Precision) -> Iterator[None]:
     `ORACLE`: tensors that the source creates, and casts to a narrower floating type, give float64. `LOWER`: after
     each operator its floating results are rounded to the mantissa of the next lower type (float64 to float32's,
     float32 and float16 to bfloat16's, bfloat16 to that of float8 e4m3), which is what kernels of that type do; the
-    element types stay those of the task, so that whatever runs natively also runs here.
+    element types stay those of the task, so that whatever runs natively also runs here. `SCATTERED`: as `ORACLE`, and
+    each operator's floating results are multiplied by random numbers between 1/2 and 3/2, one for each element, so
+    that sums which cancel on these values do so no more, and what is left has the size of what was summed.
     """
-    if precision is Precision.NATIVE:
-        yield
-        return
     default = torch.get_default_dtype()
-    mode = _Promote() if precision is Precision.ORACLE else _Round()
     try:
-        if precision is Precision.ORACLE:
-            torch.set_default_dtype(torch.float64)
-        with mode:
+        with ExitStack() as modes:
+            if precision in _WIDE:
+                torch.set_default_dtype(torch.float64)
+                modes.enter_context(_Promote())
+            if precision is Precision.LOWER:
+                modes.enter_context(_Change(_lowered))
+            if precision is Precision.SCATTERED:
+                modes.enter_context(_Change(_scattering()))
             yield
     finally:
         torch.set_default_dtype(default)
+
+
+def _lowered(tensor: torch.Tensor) -> torch.Tensor:
+    return round_mantissa(tensor, _LOWER_MANTISSA[tensor.dtype])
+
+
+def _scattering() -> Change:
+    generator = torch.Generator().manual_seed(_SCATTERING_SEED)
+
+    def scattered(tensor: torch.Tensor) -> torch.Tensor:
+        factors = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
+        return (tensor * factors).to(tensor.dtype)
+
+    return scattered
 
 
 def round_mantissa(tensor: torch.Tensor, bits: int) -> torch.Tensor:
@@ -87,8 +106,12 @@ class _Promote(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
         return func(*args, **options)
 
 
-class _Round(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
-    """Rounds the floating results of every operator; views alias values that are rounded already."""
+class _Change(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
+    """Changes the floating results of every operator; views alias values that are changed already."""
+
+    def __init__(self, change: Change) -> None:
+        super().__init__()
+        self._change = change
 
     def __torch_dispatch__(
         self,
@@ -100,18 +123,17 @@ class _Round(TorchDispatchMode):  # type: ignore[misc] # torch is untyped here
         results = func(*args, **(kwargs or {}))
         returns = func._schema.returns  # noqa: SLF001 - the only place that tells views from new tensors
         if len(returns) == 1:
-            return tree_map(lambda result: _rounded(result, returns[0]), results)
+            return tree_map(lambda result: self._changed(result, returns[0]), results)
         if not returns:
             return results
-        return tuple(_rounded(result, returned) for result, returned in zip(results, returns, strict=True))
+        return tuple(self._changed(result, returned) for result, returned in zip(results, returns, strict=True))
 
-
-def _rounded(result: object, returned: torch.Argument) -> object:
-    if not isinstance(result, torch.Tensor) or result.dtype not in _LOWER_MANTISSA:
+    def _changed(self, result: object, returned: torch.Argument) -> object:
+        if not isinstance(result, torch.Tensor) or result.dtype not in _LOWER_MANTISSA:
+            return result
+        alias = returned.alias_info
+        if alias is None:
+            return self._change(result)
+        if alias.is_write:
+            result.copy_(self._change(result))
         return result
-    alias = returned.alias_info
-    if alias is None:
-        return round_mantissa(result, _LOWER_MANTISSA[result.dtype])
-    if alias.is_write:
-        result.copy_(round_mantissa(result, _LOWER_MANTISSA[result.dtype]))
-    return result

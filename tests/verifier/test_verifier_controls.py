@@ -73,3 +73,26 @@ def test_the_lower_precision_is_no_control_under_a_stated_tolerance():
     x = np.random.default_rng(1).standard_normal((4, 9))
     _observe(ledger, x, x * 2, x * 2.001, Tolerance(atol=1e-1, rtol=0.0))
     assert Control.LOWER not in ledger.undetected
+
+
+def test_an_input_that_is_right_where_it_fits_and_fits_nowhere_else_accuses_nobody():
+    """Pooling one element gives that element; at any other size the input has the wrong sizes, and fails by that."""
+    ledger = ControlLedger()
+    rng = np.random.default_rng(1)
+    for _ in range(2):
+        one = rng.standard_normal((1, 1))
+        _observe(ledger, one, one, one * 1.5)
+    assert Control.INPUT in ledger.undetected
+    wide = rng.standard_normal((4, 6))
+    _observe(ledger, wide, wide[:, ::2], wide[:, ::2] * 1.5)
+    assert ledger.undetected == ()
+    assert Control.INPUT in ledger.failed
+
+
+def test_controls_that_no_draw_could_tell_are_named():
+    ledger = ControlLedger()
+    for value in (2.0, 3.0):
+        _observe(ledger, np.full(4, value), np.full(1, value), np.full(1, value * 1.5))
+    mentioned = ledger.settle("op").partition("; not tried")[2]
+    assert f"{Control.MEAN}, {Control.SHIFTED}, {Control.REVERSED}" in mentioned
+    assert str(Control.ZEROS) not in mentioned
