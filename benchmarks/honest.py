@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)  # beside this file lies a script called simgpu
@@ -94,7 +93,7 @@ def main() -> int:
     parser.add_argument("--schedules", type=int, default=10, help="kernels of the offline proposer for each task")
     parser.add_argument("--only", default="", help="kernels whose name holds this")
     parser.add_argument("--jobs", type=int, default=2, help="verdicts at a time")
-    parser.add_argument("--most", type=int, default=None, help="stop after so many verdicts")
+    parser.add_argument("--most", type=int, default=None, help="so many verdicts, evenly over what is left")
     parser.add_argument("--device", default="sim:h100", help="what runs the kernels")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="drawn if left out")
     options = parser.parse_args()
@@ -103,12 +102,19 @@ def main() -> int:
     subjects = [one for one in every if options.only in one.name]
     known = known_records(options.output, subjects)
     left = [one for one in subjects if one.name not in known]
-    for record in _judged(list(islice(left, options.most)), options.jobs, options.seed, parse_device(options.device)):
+    for record in _judged(spread_over(left, options.most), options.jobs, options.seed, parse_device(options.device)):
         known[record.kernel] = record
         with options.output.open("a", encoding="utf-8") as file:
             file.write(record.model_dump_json() + "\n")
     print(table([known[one.name] for one in subjects if one.name in known], len(subjects)))
     return 1 if any(record.status is not Status.PASSED for record in known.values()) else 0
+
+
+def spread_over(subjects: Sequence[Subject], most: int | None) -> list[Subject]:
+    """Return at most so many, evenly spaced, so that each source and each task has its share."""
+    if most is None or most >= len(subjects):
+        return list(subjects)
+    return [subjects[number * len(subjects) // most] for number in range(most)]
 
 
 def known_records(path: Path, subjects: Sequence[Subject]) -> dict[str, Record]:

@@ -53,6 +53,8 @@ class Distribution(StrEnum):
     """Normal times 10,000: `exp` overflows without a subtraction of the maximum."""
     WIDE = "wide"
     """Normal times 100: as `large`, for references that do not survive that."""
+    NOT_FINITE = "not finite"
+    """Normal, and in each input one NaN and one infinity of either sign."""
 
 
 FULL_SET: Final = (
@@ -84,6 +86,8 @@ ROTATION: Final = (
 _TILES: Final = (32, 64, 128, 256, 512, 1024)
 """Warp and usual block sizes; a tile's edges are the elements at a multiple and one before it."""
 
+_NOT_FINITE: Final = (math.nan, math.inf, -math.inf)
+
 _INTEGER_SPAN: Final = 100
 """Integers without a declared bound are drawn from [-100, 100], clipped to the type: sums stay exact."""
 
@@ -106,7 +110,17 @@ def draw_tensor(spec: InputSpec, distribution: Distribution, seed: int, workload
     values = _real(rng, distribution, spec.shape) if spec.role is Role.INPUT else _parameter(rng, spec.shape)
     if spec.domain.kind is DomainKind.POSITIVE:
         values = np.abs(values) + 2.0**-6
-    return from_array(formed(spec, _representable(values, spec.dtype)), spec.dtype)
+    values = formed(spec, _representable(values, spec.dtype))
+    if distribution is Distribution.NOT_FINITE and spec.role is Role.INPUT and spec.domain.kind is DomainKind.REAL:
+        values = _not_finite(rng, values)
+    return from_array(values, spec.dtype)
+
+
+def _not_finite(rng: np.random.Generator, values: Array) -> Array:
+    flat = values.reshape(-1)
+    places = rng.permutation(flat.size)[: len(_NOT_FINITE)]
+    flat[places] = _NOT_FINITE[: len(places)]
+    return flat.reshape(values.shape)
 
 
 def _integers(rng: np.random.Generator, spec: InputSpec) -> Array:

@@ -1,8 +1,9 @@
-"""Arguments that lie otherwise in memory than an allocator's dense tensor: views, as callers of PyTorch pass them.
+"""Arguments beyond those that decide: other layouts in memory, empty tensors, NaN and infinities.
 
 A tensor that begins one element behind an aligned address is contiguous, so a candidate must take it, or refuse it by
 an error. Views with gaps or swapped axes are another matter: what a candidate makes of them is recorded in the verdict
-and decides nothing (`docs/decisions/0006-views-are-recorded.md`).
+and decides nothing (`docs/decisions/0006-views-are-recorded.md`). So it is with empty tensors that the task does not
+ask for, and with inputs that are not finite.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class LayoutTrials:
 def judge_layout(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     """Return what a call with laid out arguments says of the candidate; it fails only for a required layout."""
     name = f"layout[{draw.layout}]"
-    if execution.state is ExitState.LAUNCH_ERROR:
+    if _refused(execution):
         return check(draw, name, None, f"refused: {execution.message}")
     last = until_failed(judge(draw, execution, kernels))[-1]
     if last.passed:
@@ -67,12 +68,24 @@ def judge_layout(draw: Draw, execution: Execution, kernels: frozenset[str]) -> C
 
 def judge_empty(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     """Return what a call with an axis of size 0 says of the candidate where the task does not ask for any."""
-    if execution.state is ExitState.LAUNCH_ERROR:
-        detail = f"refused: {execution.message}"
-    else:
-        last = until_failed(judge(draw, execution, kernels))[-1]
-        detail = "right values" if last.passed else f"assumes that nothing is empty: {last.status}: {last.detail}"
-    return check(draw, "sizes[empty]", None, detail)
+    return _recorded("sizes[empty]", "assumes that nothing is empty", draw, execution, kernels)
+
+
+def judge_not_finite(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+    """Return what a call with NaN and infinities among the inputs says of the candidate."""
+    return _recorded("inputs[not finite]", "assumes that its inputs are finite", draw, execution, kernels)
+
+
+def _recorded(name: str, assumption: str, draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+    if _refused(execution):
+        return check(draw, name, None, f"refused: {execution.message}")
+    last = until_failed(judge(draw, execution, kernels))[-1]
+    return check(draw, name, None, "right values" if last.passed else f"{assumption}: {last.status}: {last.detail}")
+
+
+def _refused(execution: Execution) -> bool:
+    """Whether the host code raised; a kernel that trapped has refused nothing."""
+    return execution.state is ExitState.LAUNCH_ERROR and not execution.diagnostics
 
 
 def _laid_out(task: Task, draw: Draw, layout: Layout) -> Draw | None:

@@ -68,7 +68,8 @@ def fault(expected: Lawful, output: Tensor, outputs: Sequence[Tensor]) -> str:
         return "holds NaN or infinity"
     for stated in expected.properties:
         case = _Case(stated, output, outputs, expected.oracle, expected.inputs)
-        found = _FAULTS[stated.kind](case)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = _FAULTS[stated.kind](case)
         if found:
             return f"{stated.kind}: {found}"
     return ""
@@ -144,7 +145,9 @@ def _first(wrong: npt.NDArray[np.bool_], what: str) -> str:
 
 def _beyond(error: FloatArray, room: float, what: str) -> str:
     worst = float(np.max(error, initial=0.0))
-    return f"{what} {worst:.3g}, more than {room:.3g}" if worst > room else ""
+    return (
+        "" if worst <= room else f"{what} {worst:.3g}, more than {room:.3g}"
+    )  # NaN, where sums overflowed, is no number
 
 
 _FAULTS: Final[dict[PropertyKind, Callable[[_Case], str]]] = {

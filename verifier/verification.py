@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import NoReturn
 
+import numpy as np
+
 from sandbox.evidence import Specialisation
 from sandbox.settings import SandboxSettings
 from sandbox.values import Build, BuildError, Candidate, Device, DeviceKind, Diagnostic, Execution, Language, Limits
@@ -25,11 +27,11 @@ from verifier.environment import present_environment
 from verifier.guard import inspect
 from verifier.inputs import FULL_SET, ROTATION, Distribution
 from verifier.laboratory import CandidateRunner, Laboratory, ReferenceRunner
-from verifier.layouts import LayoutTrials, judge_empty, judge_layout
+from verifier.layouts import LayoutTrials, judge_empty, judge_layout, judge_not_finite
 from verifier.pairs import Half, judge_pair, pair_of
 from verifier.seeds import derive
 from verifier.shapes import empty_workload, generated_workloads
-from verifier.tensors import same_bits
+from verifier.tensors import same_bits, to_float64
 from verifier.tolerance import Unsuitable
 from verifier.values import Check, Evidence, EvidenceTier, Stage, Status, Verdict
 
@@ -178,6 +180,7 @@ class Verification:
             self._judge_pair(bench)
             self._try_layouts(bench)
             self._try_empty(bench)
+            self._try_not_finite(bench)
         with self._clock.timed(Stage.JUDGEMENT):
             detail = self._controls.settle(self._task.slug)
         self._record(Check(name="controls", passed=True, detail=detail))
@@ -248,6 +251,16 @@ class Verification:
             return
         self._record(judge_empty(draw, self._call(bench, draw, None), bench.kernels))
 
+    def _try_not_finite(self, bench: _Bench) -> None:
+        """Call the candidate on NaN and infinities among ordinary numbers."""
+        workload = fullest(self._task)
+        with self._clock.timed(Stage.REFERENCE):
+            draw = self._drawn(bench.reference, workload, Distribution.NOT_FINITE, generated=True)
+        if isinstance(draw, Unsuitable):
+            self._leave_out(workload, Distribution.NOT_FINITE, draw.reason)
+        elif not all(np.isfinite(to_float64(tensor)).all() for tensor in draw.arguments):
+            self._record(judge_not_finite(draw, self._call(bench, draw, None), bench.kernels))
+
     def _drawn(
         self, reference: ReferenceRunner, workload: Workload, distribution: Distribution, *, generated: bool
     ) -> Draw | Unsuitable:
@@ -256,7 +269,7 @@ class Verification:
         except UserError as error:
             if not generated:
                 raise
-            return Unsuitable(f"the reference refuses these sizes: {error}")
+            return Unsuitable(f"the reference refuses this: {error}")
 
     def _prepare(self, reference: ReferenceRunner, workload: Workload, distribution: Distribution) -> Draw | Unsuitable:
         """Prepare a draw; a reference that does not survive large values is asked for smaller ones."""
@@ -369,7 +382,12 @@ def plan(task: Task) -> tuple[tuple[Workload, tuple[Distribution, ...]], ...]:
     workloads = sorted(task.workloads_for(Purpose.VERIFY), key=lambda w: w.visibility is Visibility.HIDDEN)
     if not workloads:
         raise UserError(f"the task {task.slug} has no workloads to verify at")
+    turns, largest = cycle(ROTATION), fullest(task)
+    return tuple((w, FULL_SET if w is largest else next(turns)) for w in workloads)
+
+
+def fullest(task: Task) -> Workload:
+    """Return the largest public workload, of a task without public ones the largest hidden one."""
+    workloads = task.workloads_for(Purpose.VERIFY)
     public = [workload for workload in workloads if workload.visibility is Visibility.PUBLIC]
-    fullest = max(public or workloads, key=lambda w: sum(spec.nbytes for spec in w.inputs))
-    turns = cycle(ROTATION)
-    return tuple((w, FULL_SET if w is fullest else next(turns)) for w in workloads)
+    return max(public or workloads, key=lambda w: sum(spec.nbytes for spec in w.inputs))

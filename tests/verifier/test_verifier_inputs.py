@@ -31,7 +31,7 @@ def _values(spec: InputSpec, distribution=Distribution.NORMAL, seed=1) -> np.nda
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("distribution", list(Distribution))
+@pytest.mark.parametrize("distribution", [kind for kind in Distribution if kind is not Distribution.NOT_FINITE])
 def test_every_distribution_gives_finite_values_of_the_type_and_shape(dtype, distribution):
     for shape in ((), (1,), (0, 3), (2, 3, 65)):
         tensor = draw_tensor(_spec(shape, dtype), distribution, 3, "w")
@@ -79,6 +79,15 @@ def test_impulses_stand_at_the_edges_of_tiles_and_ends():
     assert len(marked) < 30
     assert (x[0] != 0).all()
     assert (x[-1] != 0).all()
+
+
+def test_nan_and_both_infinities_stand_in_inputs_that_may_be_any_number():
+    values = _values(_spec(), Distribution.NOT_FINITE)
+    assert [np.isnan(values).sum(), np.isposinf(values).sum(), np.isneginf(values).sum()] == [1, 1, 1]
+    half = _values(_spec(dtype=DType.FLOAT16), Distribution.NOT_FINITE)
+    assert np.isinf(half).sum() == 2
+    for other in (_spec(role=Role.PARAMETER), _spec(kind=DomainKind.POSITIVE), _spec(kind=DomainKind.SIMPLEX)):
+        assert np.isfinite(_values(other, Distribution.NOT_FINITE)).all()
 
 
 def test_the_kinds_of_input_overflow_exp_and_show_epsilons():

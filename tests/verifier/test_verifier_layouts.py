@@ -1,13 +1,18 @@
 """Candidates on views: contiguous ones must be taken or refused, what becomes of the others is written down."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from sandbox.layouts import Layout
-from sandbox.values import ExitState, Language
+from sandbox.values import Diagnostic, Execution, ExitState, Language
 from tasks.values import Axis, DType, InputSpec, Role
+from verifier.draws import Draw
 from verifier.fake import FakeFaultError, InMemoryLaboratory
-from verifier.layouts import RECORDED
+from verifier.inputs import Distribution
+from verifier.layouts import RECORDED, judge_layout
+from verifier.tensors import from_array
 from verifier.values import Status
 
 
@@ -116,3 +121,44 @@ def test_what_becomes_of_an_empty_tensor_is_written_down(make_task, judge):
 
     assert detail_of(judge(task, laboratory(lambda x: x * 2))) == "right values"
     assert "nothing is empty: crashed: division by zero" in detail_of(judge(task, laboratory(kernel)))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"),
+    [
+        (lambda x: np.maximum(x, 0) * 2, "right values"),
+        (lambda x: np.fmax(x, 0) * 2, "assumes that its inputs are finite: wrong_values: "),
+    ],
+)
+def test_what_becomes_of_nan_and_infinities_is_written_down(make_task, judge, kernel, said):
+    reference = InMemoryLaboratory(
+        lambda arrays: (np.maximum(arrays["x"], 0) * 2,), lambda call: (kernel(call.arguments[0]),)
+    )
+    verdict = judge(make_task(), reference)
+    assert verdict.passed
+    (found,) = (check for check in verdict.checks if check.name == "inputs[not finite]")
+    assert found.detail.startswith(said)
+    assert found.workload == "rows=8,cols=128"
+
+
+def test_a_task_that_gives_only_nan_then_is_left_out(make_task, judge):
+    def total(x):
+        return (x.sum(keepdims=True),)
+
+    verdict = judge(
+        make_task(), InMemoryLaboratory(lambda arrays: total(arrays["x"]), lambda call: total(*call.arguments))
+    )
+    assert verdict.passed
+    (left,) = (check for check in verdict.checks if check.name == "draw[not finite]")
+    assert "no element of the result is finite" in left.detail
+
+
+def test_a_trap_on_a_contiguous_tensor_is_no_refusal(make_task):
+    x = from_array(np.zeros((2, 4)), DType.FLOAT32)
+    workload = make_task().workloads[0]
+    draw = Draw(workload, Distribution.NORMAL, (x,), (), (x,), (x,), Layout.OFFSET)
+    trap = Diagnostic(kind="trap", kernel="k", message="it trapped")
+    refused = Execution(state=ExitState.LAUNCH_ERROR, message="x must be aligned")
+    assert judge_layout(draw, refused, None).detail == "refused: x must be aligned"
+    trapped = replace(refused, diagnostics=(trap,))
+    assert judge_layout(draw, trapped, None).status is Status.LAUNCH_ERROR

@@ -51,6 +51,13 @@ def test_another_right_answer_has_the_property_and_a_wrong_one_is_named(stated, 
     assert lacking(stated, wrong, oracle, **inputs) != ""
 
 
+def test_numbers_whose_products_overflow_to_nan_have_no_property():
+    huge = np.array([[1e200, 1e200], [1e200, -1e200]])
+    assert "off" in lacking({"kind": "orthogonal", "tolerance": 1e-6}, huge, Q)
+    stated = {"kind": "multiplies_to", "of": "a", "times": 1, "tolerance": 1e-6}
+    assert "off from 'a'" in lacking(stated, huge, Q, huge, a=Q @ R)
+
+
 def test_factors_must_multiply_to_the_input():
     stated = {"kind": "multiplies_to", "of": "a", "times": 1, "tolerance": 1e-6}
     assert lacking(stated, Q, Q, R, a=Q @ R) == ""
