@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 from sandbox.build import build
@@ -38,7 +39,7 @@ from sandbox.values import (
     Tensor,
 )
 from simgpu.specs import DeviceSpec, device_spec
-from tasks.values import Construction, Precision, Task, Workload
+from tasks.values import Construction, EagerOp, Precision, Task, Workload
 from verifier.laboratory import CandidateRunner, EagerRunner, ReferenceOver, ReferenceRunner
 from verifier.sandboxed import SandboxLaboratory
 
@@ -69,6 +70,37 @@ class KeptReference(ReferenceOver):
         if key not in self._known:
             self._known[key] = super().run(workload, tensors, precision, output_gradients)
         return self._known[key]
+
+
+class OnDemand:
+    """A reference that is opened when it is first asked; most faults ask nothing that is not known.
+
+    Parameters
+    ----------
+    opening
+        Opens it.
+    """
+
+    def __init__(self, opening: Callable[[], ReferenceRunner]) -> None:
+        self._opened = cache(opening)
+
+    def run(
+        self,
+        workload: Workload,
+        tensors: Mapping[str, Tensor],
+        precision: Precision,
+        output_gradients: Sequence[Tensor] = (),
+    ) -> ReferenceResult:
+        """Return the reference's results."""
+        return self._opened().run(workload, tensors, precision, output_gradients)
+
+    def eager_ops(self, workload: Workload) -> tuple[EagerOp, ...]:
+        """Return what PyTorch's eager mode would launch at this workload."""
+        return self._opened().eager_ops(workload)
+
+    def construction(self, workload: Workload) -> Construction:
+        """Return how the reference's model is constructed and called at this workload."""
+        return self._opened().construction(workload)
 
 
 class InProcess:
@@ -149,7 +181,8 @@ class Bench:
     @contextmanager
     def reference(self, task: Task, limits: Limits | None) -> Iterator[KeptReference]:
         """Give the task's reference."""
-        with self._inner.reference(task, limits) as real:
+        with ExitStack() as opened:
+            real = OnDemand(lambda: opened.enter_context(self._inner.reference(task, limits)))
             yield KeptReference(real, self._known)
 
     def eager(self, task: Task, device: Device, limits: Limits | None) -> AbstractContextManager[EagerRunner]:

@@ -27,3 +27,14 @@ def test_a_prepared_reference_is_the_one_that_serves():
         laboratory.prepare(relu)
         with laboratory.reference(relu, None) as again:
             assert again in {first, second}
+
+
+def test_references_used_last_are_kept_and_no_more_than_asked_for():
+    relu, row_sum = library_task("relu"), library_task("row_sum")
+    with SandboxLaboratory(kept=1) as laboratory:
+        sessions = []
+        for task in (relu, relu, row_sum, row_sum, relu):
+            with laboratory.reference(task, None) as session:
+                sessions.append(session)
+        assert [one is sessions[0] for one in sessions] == [True, True, False, False, False]
+        assert sessions[2] is sessions[3]
