@@ -71,12 +71,12 @@ def judge_empty(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Ch
     return _recorded("sizes[empty]", "assumes that nothing is empty", draw, execution, kernels)
 
 
-def judge_not_finite(draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+def judge_not_finite(draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     """Return what a call with NaN and infinities among the inputs says of the candidate."""
     return _recorded("inputs[not finite]", "assumes that its inputs are finite", draw, execution, kernels)
 
 
-def _recorded(name: str, assumption: str, draw: Draw, execution: Execution, kernels: frozenset[str] | None) -> Check:
+def _recorded(name: str, assumption: str, draw: Draw, execution: Execution, kernels: frozenset[str]) -> Check:
     if _refused(execution):
         return check(draw, name, None, f"refused: {execution.message}")
     last = until_failed(judge(draw, execution, kernels))[-1]
