@@ -61,7 +61,7 @@ def run_script(
     _refuse_extensions()
     sys.argv = [str(script), *arguments]
     sys.path.insert(0, str(script.resolve().parent))
-    with install(card), TorchCard(spec, card.memory, OpLog()):
+    with install(card), TorchCard(spec, card.memory, OpLog(on_time=card.spend)):
         try:
             runpy.run_path(str(script), run_name="__main__")
         except SystemExit as ended:

@@ -194,9 +194,9 @@ class TorchCard(TorchDispatchMode):  # type: ignore[misc] # torch is untyped her
             self._log.note(call.name, HostOpKind.COMPUTE, nbytes)
         elif call.op_class is OpClass.MOVEMENT:
             self._log.note(call.name, HostOpKind.MOVEMENT, nbytes)
-        if self._log.active and call.to_card and call.op_class not in {OpClass.EMPTY, OpClass.VIEW}:
+        if self._log.timed and call.to_card and call.op_class not in {OpClass.EMPTY, OpClass.VIEW}:
             read = sum(tensor.numel() * tensor.element_size() for tensor in call.on_card)
-            self._log.moved_us += self._spec.launch_overhead_us + (read + nbytes) / (self._spec.dram_gbps * 1e3)
+            self._log.spend(self._spec.launch_overhead_us + (read + nbytes) / (self._spec.dram_gbps * 1e3))
 
     def _refuse_mixed(self, call: _Call) -> None:
         if call.on_card and call.on_host and not call.name.startswith(_MIXING):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -59,9 +60,12 @@ class OpLog:
     ----------
     source
         Path of the candidate's file, by which its frames are known.
+    on_time
+        Given the modelled microseconds of each operator on the card, recorded or not.
     """
 
     source: str = ""
+    on_time: Callable[[float], None] | None = None
     moved_us: float = 0.0
     """Modelled time of what PyTorch did on the card."""
     active: bool = False
@@ -73,6 +77,18 @@ class OpLog:
         self._seen.clear()
         self.moved_us = 0.0
         self.active = True
+
+    @property
+    def timed(self) -> bool:
+        """Whether anybody asks how long operators take."""
+        return self.active or self.on_time is not None
+
+    def spend(self, microseconds: float) -> None:
+        """Add the modelled time of one operator."""
+        if self.active:
+            self.moved_us += microseconds
+        if self.on_time is not None:
+            self.on_time(microseconds)
 
     def note(self, name: str, kind: HostOpKind, nbytes: int) -> None:
         """Record one operator."""

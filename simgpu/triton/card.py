@@ -55,7 +55,7 @@ class TritonCard:
     launches
         Reports of the latest launches, oldest first.
     modelled_us
-        Modelled microseconds of all launches that were counted.
+        Modelled microseconds of all launches that were counted, and of what else kept the card busy.
     """
 
     def __init__(
@@ -116,6 +116,10 @@ class TritonCard:
         if not report.ok:
             raise KernelFaultError(report)
 
+    def spend(self, microseconds: float) -> None:
+        """Add the modelled time of work on the card that is no launch of Triton's."""
+        self.modelled_us += microseconds
+
     @contextmanager
     def counting(self, sample_blocks: int | None) -> Iterator[None]:
         """Count events in the launches inside, in a sample of blocks only where one is given."""
@@ -129,7 +133,7 @@ class TritonCard:
     def bench(
         self, call: Callable[[], Any], *, quantiles: Sequence[float] | None = None, **_settings: object
     ) -> list[float] | float:
-        """Return the modelled milliseconds of the launches in `call`, in the form of `triton.testing.do_bench`.
+        """Return the modelled milliseconds of the work in `call`, in the form of `triton.testing.do_bench`.
 
         Each launch runs a sample of its blocks, once: modelled time does not vary. Settings of the number of
         repetitions mean nothing here.
