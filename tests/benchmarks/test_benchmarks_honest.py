@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.honest import Record, known_records, table
+from benchmarks.honest import Record, known_records, spread_over, table
 from benchmarks.mutants.subjects import subjects_of, twin_subjects
 from verifier.values import Status
 
@@ -45,6 +45,14 @@ def test_a_run_goes_on_with_the_last_result_of_each_kernel_as_it_is_now(tmp_path
     known = known_records(path, [first, second])
     assert {name: one.status for name, one in known.items()} == {first.name: Status.PASSED}
     assert known_records(tmp_path / "none", [first]) == {}
+
+
+def test_a_part_of_the_kernels_is_taken_evenly():
+    twins = list(twin_subjects())
+    assert spread_over(twins, None) == spread_over(twins, 99) == twins
+    half = spread_over(twins, len(twins) // 2)
+    assert half == twins[::2][: len(twins) // 2]
+    assert spread_over(twins, 0) == []
 
 
 def test_a_source_that_is_unknown_is_named():
