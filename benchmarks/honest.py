@@ -74,7 +74,7 @@ class Remembering:
 
     def __init__(self, inner: SandboxLaboratory) -> None:
         self._inner = inner
-        self._known: dict[str, ReferenceResult] = {}
+        self._known: dict[str, ReferenceResult | UserError] = {}
         self.prepare, self.build, self.candidate = inner.prepare, inner.build, inner.candidate
         self.eager, self.figures = inner.eager, inner.figures
 

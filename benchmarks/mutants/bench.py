@@ -39,6 +39,7 @@ from sandbox.values import (
     Tensor,
 )
 from simgpu.specs import DeviceSpec, device_spec
+from tasks.errors import UserError
 from tasks.values import Construction, EagerOp, Precision, Task, Workload
 from verifier.laboratory import CandidateRunner, EagerRunner, ReferenceOver, ReferenceRunner
 from verifier.sandboxed import SandboxLaboratory
@@ -48,9 +49,9 @@ _MEMORY = 1 << 30
 
 
 class KeptReference(ReferenceOver):
-    """A reference that remembers its answers; it asks the real one only for what it does not know."""
+    """A reference that remembers its answers, refusals too; it asks the real one only for what it does not know."""
 
-    def __init__(self, real: ReferenceRunner, known: dict[str, ReferenceResult]) -> None:
+    def __init__(self, real: ReferenceRunner, known: dict[str, ReferenceResult | UserError]) -> None:
         super().__init__(real)
         self._known = known
 
@@ -68,8 +69,14 @@ class KeptReference(ReferenceOver):
             digest.update(tensor.data)
         key = digest.hexdigest()
         if key not in self._known:
-            self._known[key] = super().run(workload, tensors, precision, output_gradients)
-        return self._known[key]
+            try:
+                self._known[key] = super().run(workload, tensors, precision, output_gradients)
+            except UserError as error:
+                self._known[key] = error
+        answer = self._known[key]
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
 
 
 class OnDemand:
@@ -155,7 +162,7 @@ class Bench:
         self.in_process = True
         """Whether raw kernels run here; otherwise the sandbox holds them too."""
         self._inner = inner
-        self._known: dict[str, ReferenceResult] = {}
+        self._known: dict[str, ReferenceResult | UserError] = {}
         self._opened = ExitStack()
         self.last: CandidateRunner | None = None
         """The candidate of the last verdict, still loaded until `close`."""
