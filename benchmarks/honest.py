@@ -82,7 +82,7 @@ class Remembering:
     def reference(self, task: Task, limits: Limits | None) -> Iterator[KeptReference]:
         """Give the task's reference."""
         with self._inner.reference(task, limits) as real:
-            yield KeptReference(real, self._known)
+            yield KeptReference(real, self._known, task)
 
 
 def main() -> int:

@@ -51,9 +51,10 @@ _MEMORY = 1 << 30
 class KeptReference(ReferenceOver):
     """A reference that remembers its answers, refusals too; it asks the real one only for what it does not know."""
 
-    def __init__(self, real: ReferenceRunner, known: dict[str, ReferenceResult | UserError]) -> None:
+    def __init__(self, real: ReferenceRunner, known: dict[str, ReferenceResult | UserError], task: Task) -> None:
         super().__init__(real)
         self._known = known
+        self._task = task.content_hash  # a backward task's forward half is asked on the same tensors
 
     def run(
         self,
@@ -63,7 +64,7 @@ class KeptReference(ReferenceOver):
         output_gradients: Sequence[Tensor] = (),
     ) -> ReferenceResult:
         """Return what the reference answers."""
-        digest = hashlib.sha256(f"{workload.name} {workload.axes} {precision}".encode())
+        digest = hashlib.sha256(f"{self._task} {workload.name} {workload.axes} {precision}".encode())
         for tensor in (*tensors.values(), *output_gradients):
             digest.update(f"{tensor.dtype}{tensor.shape}".encode())
             digest.update(tensor.data)
@@ -190,7 +191,7 @@ class Bench:
         """Give the task's reference."""
         with ExitStack() as opened:
             real = OnDemand(lambda: opened.enter_context(self._inner.reference(task, limits)))
-            yield KeptReference(real, self._known)
+            yield KeptReference(real, self._known, task)
 
     def eager(self, task: Task, device: Device, limits: Limits | None) -> AbstractContextManager[EagerRunner]:
         """Open what times the reference on a GPU."""
