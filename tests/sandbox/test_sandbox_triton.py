@@ -1,5 +1,6 @@
 """Triton candidates in the sandbox: tensors of the card, launches seen, what PyTorch does on the host recorded."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,8 @@ def built(settings) -> Build:
     return build(python_candidate(BEHAVE.read_text(encoding="utf-8")), "sm_90", settings)
 
 
-@pytest.fixture(scope="module")
-def behave(built, settings):
-    """Calls one behaviour; one child serves them all."""
+@contextmanager
+def calling(built, settings):
     with open_candidate(built, H100, settings=settings) as session:
 
         def call(name: str, **options):
@@ -46,6 +46,20 @@ def behave(built, settings):
             execution = session.call([Tensor(dtype=DType.FLOAT32, shape=x.shape, data=x.tobytes())], **options)
             return x, execution
 
+        yield call
+
+
+@pytest.fixture(scope="module")
+def behave(built, settings):
+    """Calls one behaviour; one child serves them all."""
+    with calling(built, settings) as call:
+        yield call
+
+
+@pytest.fixture
+def behave_anew(built, settings):
+    """Calls behaviours in a child that has compiled nothing yet."""
+    with calling(built, settings) as call:
         yield call
 
 
@@ -61,8 +75,8 @@ def test_the_build_names_its_kernels_and_versions(built, settings):
     assert build(python_candidate(BEHAVE.read_text(encoding="utf-8")), "sm_90", settings).cached
 
 
-def test_a_candidate_computes_and_its_launch_is_seen(behave):
-    x, execution = behave("honest", counters=True)
+def test_a_candidate_computes_and_its_launch_is_seen(behave_anew):
+    x, execution = behave_anew("honest", counters=True)
     assert (execution.state, execution.message, execution.host_ops) == (ExitState.OK, "", ())
     np.testing.assert_array_equal(array(execution.outputs[0]), 2 * x)
     assert bytes(execution.arguments_after[0].data) == x.tobytes()
@@ -76,7 +90,7 @@ def test_a_candidate_computes_and_its_launch_is_seen(behave):
     assert made.seconds > 0
     assert execution.samples_us[0] >= (launch.microseconds or 0) > 0
     # The text of the PTX comes once.
-    assert [one.ptx for one in behave("honest")[1].specialisations if one.kernel == "scale_kernel"] == [""]
+    assert [one.ptx for one in behave_anew("honest")[1].specialisations if one.kernel == "scale_kernel"] == [""]
 
 
 @pytest.mark.parametrize("name", ["asks", "tuned"])
