@@ -19,14 +19,12 @@ from pathlib import Path
 
 from sandbox.cgroup import ControlGroups
 from sandbox.holder import build_holder
-from sandbox.holding import Mounts, child_environment, python_paths
+from sandbox.holding import SHARED_MEMORY, TEMPORARY, Mounts, child_environment, python_paths
 from sandbox.local_tree import Launch
 from sandbox.seccomp import FilterStage, filter_program
 from sandbox.users import free_user, lend, runs_as_root
 from sandbox.values import Limits
 
-_TMP = "/tmp"  # noqa: S108 -- the sandbox's own
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
 SECRETS_OF_PROC = ("kcore", "keys", "key-users", "kmsg", "sysrq-trigger", "timer_list", "sched_debug", "kallsyms")
 """Files of /proc that tell of the machine as a whole."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -84,7 +82,7 @@ class BubblewrapIsolation:
                 *_files(limits, mounts, (*self._shown, holder)),
                 *("--chdir", "/", "--", str(holder), "bound"),
                 *_bounds(limits, user),
-                f"folder={mounts.folder or _TMP}",
+                f"folder={mounts.folder or TEMPORARY}",
                 *(f"filter={inner}", f"ready={held}", "--"),
                 *command,
             ],
@@ -114,8 +112,8 @@ def _files(limits: Limits, mounts: Mounts, always: Sequence[Path]) -> list[str]:
     shown = (*always, *mounts.readable)
     return [
         *_system(),
-        *("--perms", "1777", "--size", size, "--tmpfs", _SHARED_MEMORY),
-        *("--perms", "1777", "--size", size, "--tmpfs", _TMP),
+        *("--perms", "1777", "--size", size, "--tmpfs", SHARED_MEMORY),
+        *("--perms", "1777", "--size", size, "--tmpfs", TEMPORARY),
         *_parents((*shown, *mounts.writable)),
         *_binds("--ro-bind", shown),
         *_binds("--bind", mounts.writable),
@@ -140,7 +138,7 @@ def _bounds(limits: Limits, user: int) -> list[str]:
     return [
         *(f"namespace={kind}:{Path('/proc/self/ns', kind).stat().st_ino}" for kind in kinds),
         *([f"user={user}"] if user else ["user-namespaces=0"]),
-        *(f"tmpfs={limits.temporary_bytes}:{limits.files}:{place}" for place in (_TMP, _SHARED_MEMORY)),
+        *(f"tmpfs={limits.temporary_bytes}:{limits.files}:{place}" for place in (TEMPORARY, SHARED_MEMORY)),
         f"cpu={limits.cpu_seconds}",
         f"file={limits.file_bytes}",
         f"processes={limits.processes}",
@@ -171,7 +169,7 @@ def _installed() -> tuple[str, ...]:
 def _parents(paths: Iterable[Path]) -> list[str]:
     """Make what leads to a path first; bwrap would copy the host's modes, which may keep the sandbox's own user out."""
     folders = dict.fromkeys(parent for path in paths for parent in reversed(path.parents))
-    made = [one for one in folders if one.name and not one.is_relative_to("/usr") and str(one) != _TMP]
+    made = [one for one in folders if one.name and not one.is_relative_to("/usr") and str(one) != TEMPORARY]
     return [part for one in made for part in ("--perms", "0755", "--dir", str(one))]
 
 

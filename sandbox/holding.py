@@ -16,6 +16,8 @@ from sandbox.values import Limits
 PACKAGES = Path(__file__).parent.parent
 """Folder of the import packages."""
 
+TEMPORARY = "/tmp"  # noqa: S108 -- the sandbox's own
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
 _WARDEN = Path(__file__).with_name("warden.py")
 
 

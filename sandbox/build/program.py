@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sandbox.build.cache import BuildCache, content_key
 from sandbox.build.compiler import FORMAT, Compiler, link_flags, nvcc_flags
 from sandbox.build.diagnosis import build_error
+from sandbox.holding import SHARED_MEMORY, TEMPORARY
 from sandbox.isolation import choose_isolation
 from sandbox.settings import SandboxSettings
 from sandbox.toolchain import find_toolchain
@@ -17,8 +18,9 @@ from tasks.errors import UserError
 _PROGRAM = "program.so"
 _SYSTEM = Path("/usr")
 """Headers below it belong to the compiler, whose version is part of the key."""
-
-
+_TEXTS = frozenset(
+    [".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx", ".inc", ".inl", ".ipp", ".tpp", ".c", ".cc", ".cpp", ".cxx"]
+)
 _OWN_NAMES = ("-Xlinker", "-Bsymbolic")
 """In a program of its own, a name that the C library has too means the program's."""
 
@@ -60,9 +62,10 @@ def compile_program(
     isolation = choose_isolation(settings.isolation)
     compiler = Compiler(find_toolchain(), isolation, settings.compile_limits, settings)
     files = tuple(source.resolve() for source in sources)
-    readable = tuple(dict.fromkeys([*(file.parent for file in files), *(folder.resolve() for folder in include)]))
+    folders = tuple(dict.fromkeys([*(file.parent for file in files), *(folder.resolve() for folder in include)]))
+    readable = tuple(path for folder in folders for path in _shown(folder))
     nvcc = [str(compiler.toolchain.nvcc), *nvcc_flags(arch), *_OWN_NAMES, *link_flags(compiler.toolchain), *flags]
-    nvcc += [part for folder in readable for part in ("-I", str(folder))]
+    nvcc += [part for folder in folders for part in ("-I", str(folder))]
     cache = BuildCache(settings.cache_dir)
     included = sorted({path for file in files for path in _dependencies([*nvcc, str(file)], compiler, cache, readable)})
     key = content_key(
@@ -83,6 +86,16 @@ def compile_program(
             raise build_error(finished.output)
 
     return cache.entry(key, fill).folder / _PROGRAM
+
+
+def _shown(folder: Path) -> Iterable[Path]:
+    """Return what of a folder a compiler is shown: all of it, unless the sandbox has its own in or above that place.
+
+    Of such a folder, `/tmp` for one, it is the sources and headers right in it.
+    """
+    if not any(Path(own).is_relative_to(folder) for own in (TEMPORARY, SHARED_MEMORY)):
+        return (folder,)
+    return sorted(path for path in folder.iterdir() if path.suffix in _TEXTS and path.is_file())
 
 
 def _check_paths(sources: Sequence[Path], include: Sequence[Path]) -> None:

@@ -20,7 +20,7 @@ from sandbox.docker.container import DOOR, ContainerLaunch, open_door
 from sandbox.docker.engine import Engine
 from sandbox.docker.profile import docker_profile
 from sandbox.holder import build_holder
-from sandbox.holding import Mounts, child_environment, python_paths
+from sandbox.holding import SHARED_MEMORY, TEMPORARY, Mounts, child_environment, python_paths
 from sandbox.scratch import scratch_folder
 from sandbox.seccomp import FilterStage, filter_program
 from sandbox.users import free_user, lend
@@ -34,8 +34,6 @@ MAKER = "org.kernelwright.maker"
 
 _OURS = 1
 """Processes of a container that are not the command's: the first one."""
-_TMP = "/tmp"  # noqa: S108 -- the container's own
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- likewise
 _NAMESPACES = ("mnt", "pid", "net", "ipc", "uts", "cgroup")
 _IN_USR = ("bin", "sbin", "lib", "lib32", "lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
@@ -97,7 +95,7 @@ class DockerIsolation:
             settings = [
                 *_bounds(limits, user),
                 *(f"variable={name}={value}" for name, value in child_environment(place).items()),
-                f"folder={mounts.folder or _TMP}",
+                f"folder={mounts.folder or TEMPORARY}",
                 *(f"filter={one}" for one in filters),
                 f"ready={held}",
             ]
@@ -141,7 +139,7 @@ class DockerIsolation:
             pids_limit=limits.processes + _OURS,
             nano_cpus=min(os.cpu_count() or 1, _most_processors()) * 10**9,
             ulimits=[Ulimit(name=name, soft=value, hard=value) for name, value in bounds.items()],
-            tmpfs={_TMP: size, _SHARED_MEMORY: size},
+            tmpfs={TEMPORARY: size, SHARED_MEMORY: size},
             mounts=[*_binds(visible, read_only=True), *_binds(mounts.writable, read_only=False)],
             devices=[f"{place}:{place}:rw" for place in sorted(Path("/dev").glob("nvidia*"))] if mounts.gpu else [],
             log_config=LogConfig(type="json-file", config={"max-size": _LOG_BYTES, "max-file": "1"}),

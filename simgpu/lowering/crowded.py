@@ -16,6 +16,7 @@ from simgpu.codegen.values import WARP, Value, constant, pattern
 from simgpu.lowering.access import Access, Loaded, find_window
 from simgpu.lowering.unwritten_memory import Leaving, followed, words_of
 
+_ADDRESS_OF_32_BITS = (1 << 32) - 1
 _Load = Callable[[Context, Access], Loaded]
 _Store = Callable[[Context, Access, Sequence[Value], Leaving | None], None]
 
@@ -79,4 +80,6 @@ class _Form:
         self._c.mask = FULL if self._whole else self._c.vector_mask(running)
         if self._pattern:
             address = self._c.e.binary("add", address, pattern("i64", self._pattern))
+            if not self._access.wide:  # lanes that are masked off may lie below the first, at the other end of 32 bits
+                address = self._c.e.number("and", address, _ADDRESS_OF_32_BITS)
         return replace(self._access, address=address, given_site=site)

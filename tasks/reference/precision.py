@@ -28,6 +28,9 @@ _LOWER_MANTISSA = {
 _SCATTERING_SEED = 20
 """Of the factors of a scattered run: what it tells is a size, so any seed will do, and the same run gives the same."""
 
+_PIECE = 1 << 22
+"""Elements that are rounded at a time: on the way, each takes ten times the bytes that it has itself."""
+
 Change = Callable[[torch.Tensor], torch.Tensor]
 """What becomes of an operator's floating result."""
 
@@ -83,6 +86,17 @@ def _scattering() -> Change:
 
 def round_mantissa(tensor: torch.Tensor, bits: int) -> torch.Tensor:
     """Round to `bits` explicit mantissa bits, to nearest and ties to even; range and element type stay."""
+    if tensor.numel() <= _PIECE:
+        return _rounded(tensor, bits)
+    longest = max(range(tensor.dim()), key=tensor.shape.__getitem__)
+    length = max(1, _PIECE * tensor.shape[longest] // tensor.numel())
+    rounded = torch.empty_like(tensor)
+    for target, piece in zip(rounded.split(length, longest), tensor.split(length, longest), strict=True):
+        target.copy_(_rounded(piece, bits))
+    return rounded
+
+
+def _rounded(tensor: torch.Tensor, bits: int) -> torch.Tensor:
     wide = tensor.to(torch.float64)
     fraction, exponent = torch.frexp(wide)
     steps = torch.round(fraction * 2.0 ** (bits + 1))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -226,6 +227,21 @@ def test_a_program_has_several_sources_folders_of_headers_and_flags(settings, tm
     assert "answer.h" in caught.value.summary
     with pytest.raises(UserError, match="nowhere is not a folder"):
         compile_program(sources, "sm_90", settings, include=[tmp_path / "nowhere"])
+
+
+def test_a_program_may_lie_right_in_a_folder_of_which_the_sandbox_has_its_own(settings):
+    with (
+        tempfile.NamedTemporaryFile("w", suffix=".h", dir="/tmp") as header,
+        tempfile.NamedTemporaryFile("w", suffix=".cu", dir="/tmp") as program,
+    ):
+        header.write("#define ANSWER 42\n")
+        header.flush()
+        program.write(f'#include "{Path(header.name).name}"\nint main() {{ return ANSWER; }}\n')
+        program.flush()
+        for text in (header, program):
+            Path(text.name).chmod(0o644)
+        built = compile_program([Path(program.name)], "sm_90", settings)
+    assert ctypes.CDLL(str(built)).main() == 42
 
 
 def test_a_program_that_is_not_there_is_the_users_mistake(settings):

@@ -125,6 +125,14 @@ def test_rounding_to_seven_bits_is_bfloat16(value):
     assert torch.equal(round_mantissa(x, 7).nan_to_num(), expected.nan_to_num())
 
 
+@pytest.mark.parametrize("shape", [(2, 3_000_001), (5_000_000,), (1, 2100, 2, 1001)])
+def test_large_tensors_are_rounded_like_small_ones(shape):
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).transpose(0, -1)
+    rounded = round_mantissa(x, 7)
+    assert torch.equal(rounded, x.bfloat16().float())
+    assert rounded.stride() == x.stride()
+
+
 def test_gradients_are_autograds_and_saved_tensors_are_native():
     reference = function("return torch.softmax(x, -1)")
     x, upstream = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))

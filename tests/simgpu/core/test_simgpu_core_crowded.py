@@ -80,6 +80,33 @@ def test_every_form_of_access_gives_the_same_with_checks_as_without(card, compil
     np.testing.assert_allclose(results[0][0], sums, rtol=1e-5)
 
 
+TREE_TO_THE_LEFT = r"""
+extern "C" __global__ void tree(float* out) {
+  __shared__ float first[256], second[256];  // one of them lies at the very start of shared memory
+  int t = threadIdx.x;
+  first[t] = t;
+  second[t] = 2 * t;
+  __syncthreads();
+#pragma unroll
+  for (int i = 2; i <= 256; i *= 2) {
+    if ((t + 1) % i == 0) {
+      first[t] += first[t - i / 2];
+      second[t] += second[t - i / 2];
+    }
+    __syncthreads();
+  }
+  if (t == 255) out[0] = first[t] + second[t];
+}"""
+
+
+def test_lanes_that_do_not_run_may_lie_before_shared_memory(card, compile_cuda):
+    out = np.zeros(1, np.float32)
+    place = card.put(out)
+    report = card.run(compile_cuda(TREE_TO_THE_LEFT), "tree", (1,), (256,), place)
+    assert report.ok, report.diagnostics
+    assert card.get(place, out)[0] == 3 * sum(range(256))
+
+
 def test_checks_of_many_accesses_of_one_form_are_written_once():
     loads = " ".join(f"ld.shared.f32 %v, [%a+{4 * place}]; add.f32 %s, %s, %v;" for place in range(200))
     text = f"""
