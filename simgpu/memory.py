@@ -11,7 +11,7 @@ import numpy as np
 
 from simgpu.errors import OutOfDeviceMemoryError
 from simgpu.runtime.state import PAGE_BITS, POISON
-from simgpu.tags import WriteTags
+from simgpu.tags import WriteTags, release_pages
 
 ALIGNMENT = 256
 _RED_ZONE = 256
@@ -167,6 +167,14 @@ class DeviceMemory:
             raise ValueError(f"no live allocation begins at {address:#x}")
         self._allocations[place] = replace(allocation, freed=True)
         self._used -= _footprint(allocation.size)
+        if allocation.size >= _LARGE:
+            self._give_back(allocation)
+
+    def _give_back(self, allocation: Allocation) -> None:
+        """Give the host its memory back at once: the range itself is used again last."""
+        start, stop = allocation.address - self._base, allocation.end - self._base
+        release_pages(self._arena, start, stop)
+        self.tags.forget(allocation.address - self._start, allocation.end - self._start)
 
     def view(self, address: int, nbytes: int) -> memoryview:
         """Return a writable view of device memory; the range must lie within the arena."""

@@ -29,6 +29,8 @@ from simgpu.errors import PtxSyntaxError, SimgpuError, UnsupportedError
 from simgpu.report import LaunchReport
 from simgpu.specs import DeviceSpec
 
+_LOG = logging.getLogger(__name__)
+
 _SIGNAL_BASE = 128
 """A program killed by signal n exits with 128 + n, as a shell says it."""
 _PR_SET_PDEATHSIG = 1
@@ -118,6 +120,8 @@ def run_program(
             else:
                 troubles.append(news)
     code = child.wait()
+    if code == -signal.SIGKILL:
+        _LOG.warning("the program was killed by SIGKILL; if nobody did that, this machine ran out of memory")
     for trouble in troubles:
         if trouble.kind == _NewsKind.UNSUPPORTED:
             raise UnsupportedError(trouble.message)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from simgpu.runtime import state
 
 _TAG_BYTES = 4
+_SHIFTS = range(3)
+"""A tag is for one, two or four bytes, by the kernel."""
 _LAST_STAMP = 0xFFFF_FFFF
 _PUBLICATIONS = 1 << 22
 """Stamps for publications in one launch; blocks that publish more often are watched no further."""
@@ -99,8 +101,28 @@ class WriteTags:
             finally:
                 self._next = int(last[0]) + 1
 
+    def forget(self, start: int, stop: int) -> None:
+        """Give the host the memory of a freed range's tags back; bytes count from the first allocation.
+
+        Tags of past launches mean nothing. While a launch runs on another thread, nothing is given back.
+        """
+        if self._turn.acquire(blocking=False):
+            try:
+                for shift in _SHIFTS:
+                    release_pages(self._memory, (start >> shift) * _TAG_BYTES, (stop >> shift) * _TAG_BYTES)
+            finally:
+                self._turn.release()
+
     def _renew(self, nbytes: int) -> None:
         """Begin with empty tags: no launch before this one matters to it."""
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         self._memory = mmap.mmap(-1, max(2 * nbytes, len(self._memory)), flags=flags)
         self._next = 1
+
+
+def release_pages(memory: mmap.mmap, start: int, stop: int) -> None:
+    """Give the host the whole pages from byte `start` to `stop` of anonymous memory back; they read as zeros then."""
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = min(stop, len(memory)) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+        memory.madvise(mmap.MADV_DONTNEED, first, length)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.build.cache import content_key
 from sandbox.build.compiler import Compiler, link_flags, nvcc_flags, virtual_arch
 from sandbox.build.diagnosis import ENTRY_FILE, build_error, build_warnings, kernel_resources
-from sandbox.build.headers import HeaderSet, brought_along, header_set
+from sandbox.build.headers import HeaderSet, brought_along, explained, header_set
 from sandbox.build.record import Artefacts
 from sandbox.toolchain import Toolchain
 from sandbox.values import BuildError, BuildErrorKind, Candidate, HeaderKind, Limits, SourceFile
@@ -80,7 +80,8 @@ class ExtensionBuilder:
         readable = (*headers.folders, *(library.parent for library in headers.libraries))
         finished = compiler.run([*command, *output], folder, readable=readable, limits=self.limits)
         if finished.code != 0:
-            raise build_error(finished.output, candidate.entry, arch=arch, ptx=_kept_text(keep))
+            error = build_error(finished.output, candidate.entry, arch=arch, ptx=_kept_text(keep))
+            raise explained(error) if self.headers is HeaderKind.LIGHT else error
         _kept_ptx(keep, arch).rename(folder / PTX)
         return Artefacts(
             library=LIBRARY,

@@ -26,6 +26,9 @@ _TORCH_MEMBER = re.compile(
     rf"\b(?:namespace|class|struct) \"(?:const )?(?:{_SPACES})(?:::[\w:]+)?(?:<[^\"]*>)?\""
     r" has no member \"(?P<name>\w+)\""
 )
+_TENSOR_OPERATOR = re.compile(
+    r"no operator \"(?P<name>[^\"]+)\" matches.*\n\s*operand types are:.*\b(?:at|torch)::Tensor\b"
+)
 _TORCH_TYPE = re.compile(rf"\"(?:const )?(?:{_SPACES})::")
 _TORCH_MACRO = re.compile(r"identifier \"(?:TORCH|AT|C10|PYBIND11|CUDA_KERNEL)_\w+\"")
 _TORCH_QUALIFIED = re.compile(rf"\b(?:{_SPACES})::")
@@ -130,6 +133,19 @@ def why_full(error: BuildError) -> str:
         return "" if _computes(found["name"]) else first
     unknown_space = _UNKNOWN_SPACE in first and _TORCH_QUALIFIED.search(error.summary)
     return first if unknown_space or _TORCH_TYPE.search(first) or _TORCH_MACRO.search(first) else ""
+
+
+def explained(error: BuildError) -> BuildError:
+    """Add what a failure with the light headers means where the source calls an operator that computes."""
+    first = error.summary.splitlines()[0] if error.summary else ""
+    found = _TORCH_MEMBER.search(first) or _TENSOR_OPERATOR.search(error.summary)
+    if found is None or (found["name"].isidentifier() and not _computes(found["name"])):
+        return error
+    meant = (
+        f"`{found['name']}` is an operator of PyTorch that computes; what a candidate computes is the work of its own"
+        " kernels: do this in a kernel, or on the host in plain numbers"
+    )
+    return BuildError(error.kind, f"{error.summary}\n{meant}", error.log)
 
 
 def _computes(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.build.diagnosis import build_error
-from sandbox.build.headers import why_full
+from sandbox.build.headers import explained, why_full
 
 WORTH_IT = [
     "kernel.cu:2:10: fatal error: torch/csrc/autograd/custom_function.h: No such file or directory",
@@ -41,3 +41,32 @@ def test_what_only_pytorch_declares_is_worth_it(log):
 @pytest.mark.parametrize("log", HOPELESS)
 def test_a_mistake_of_the_candidates_own_is_not(log):
     assert why_full(build_error(log, "forward")) == ""
+
+
+COMPUTES = {
+    'kernel.cu(9): error: namespace "at" has no member "relu"': "`relu`",
+    'kernel.cu(9): error: class "at::Tensor" has no member "sum"': "`sum`",
+    'kernel.cu(9): error: no operator "/" matches these operands\n            operand types are: at::Tensor / float': "`/`",
+}
+
+
+@pytest.mark.parametrize("log", COMPUTES)
+def test_a_call_of_an_operator_that_computes_is_explained(log):
+    error = build_error(log, "forward")
+    told = explained(error)
+    assert told.summary.startswith(error.summary)
+    assert f"{COMPUTES[log]} is an operator of PyTorch that computes" in told.summary
+    assert (told.kind, told.log) == (error.kind, error.log)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        *WORTH_IT,
+        'kernel.cu(9): error: identifier "mistyped" is undefined\n    at::Tensor y = mistyped(x);',
+        'kernel.cu(9): error: no operator "+" matches these operands\n            operand types are: float4 + float4',
+    ],
+)
+def test_other_failures_stay_as_they_are(log):
+    error = build_error(log, "forward")
+    assert explained(error) is error
