@@ -163,7 +163,15 @@ class StandInRuntime:
 
     def allocate(self, nbytes: int, kind: str) -> int:
         """Return the address of new device memory."""
-        address = self._memory.allocate(nbytes, kind)
+        try:
+            address = self._memory.allocate(nbytes, kind)
+        except OutOfDeviceMemoryError:
+            if sum(self._owned.values()) + nbytes <= self.spec.memory_bytes:
+                _LOG.warning(
+                    "%s of %d bytes was refused, for which a real %s has room: on this machine it has %d bytes",
+                    kind, nbytes, self.spec.name, self._memory.capacity,
+                )  # fmt: skip
+            raise
         self._owned[address] = nbytes
         return address
 

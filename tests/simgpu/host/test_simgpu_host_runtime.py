@@ -224,6 +224,12 @@ def test_memory_runs_out_like_on_a_card(runtime, standin):
     assert (free.value, total.value) == (1 << 19, 1 << 20)
 
 
+@pytest.mark.parametrize(("nbytes", "told"), [(1 << 21, True), (1 << 50, False)])
+def test_memory_that_only_this_machine_lacks_is_named(runtime, standin, caplog, nbytes, told):
+    assert standin.cudaMalloc(ctypes.byref(ctypes.c_void_p()), ctypes.c_size_t(nbytes)) == 2
+    assert (f"cudaMalloc of {nbytes} bytes was refused, for which a real h100 has room" in caplog.text) is told
+
+
 def test_symbols_are_found_and_bounded(runtime, host):
     assert host.to_symbol(42, 0) == 0
     assert host.from_symbol() == 42
