@@ -46,7 +46,7 @@ def build(
             emit_json(BuildReport(ok=False, build=None, kind=error.kind.value, summary=error.summary, log=error.log))
         else:
             results.print(outcome(passed=False, status=f"does not build ({error.kind.value})"))
-            results.print(error.summary, markup=False)
+            results.print(error.summary)
         return 1
     occupancy = kernel_occupancy(built.kernels, threads or BLOCK_SIZES, dynamic_shared)
     if as_json:
@@ -59,21 +59,21 @@ def build(
 def _print_build(built: Build, occupancy: tuple[KernelOccupancy, ...]) -> None:
     archs = ", ".join((built.arch, *built.more_archs))
     results.print(outcome(passed=True, status=f"built for {archs} in {built.seconds:.1f} s"))
-    results.print(f"{built.toolchain}; {' '.join(built.flags)}", markup=False, style="dim")
+    results.print(f"{built.toolchain}; {' '.join(built.flags)}", style="dim")
     for attempt in built.attempts:
         ending = f"failed: {attempt.failure}" if attempt.failure else "built"
-        results.print(f"{attempt.headers.value} headers, {attempt.seconds:.1f} s: {ending}", markup=False)
+        results.print(f"{attempt.headers.value} headers, {attempt.seconds:.1f} s: {ending}")
     for warning in built.warnings:
         place = f"{warning.file}:{warning.line}: " if warning.file else ""
-        results.print(f"warning: {place}{warning.message}", markup=False, style="yellow")
+        results.print(f"warning: {place}{warning.message}", style="yellow")
     for kernel in built.kernels:
         _print_kernel(kernel, [item for item in occupancy if (item.kernel, item.arch) == (kernel.kernel, kernel.arch)])
-    results.print(f"in {built.folder}", markup=False)
+    results.print(f"in {built.folder}")
 
 
 def _print_kernel(kernel: KernelResources, occupancy: list[KernelOccupancy]) -> None:
     spills = kernel.spill_stores + kernel.spill_loads
-    results.print(f"{kernel.kernel} ({kernel.arch})", markup=False, style="bold")
+    results.print(f"{kernel.kernel} ({kernel.arch})", style="bold")
     results.print(
         f"  {kernel.registers} registers; bytes: {spills} spilled, {kernel.stack} stack, {kernel.static_shared} shared,"
         f" {kernel.constant} constant"

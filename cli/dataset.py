@@ -30,5 +30,5 @@ def export(
     if as_json:
         emit_json(summary)
     else:
-        results.print(f"{summary.rows} kernels of {summary.tasks} tasks in {path}", markup=False)
+        results.print(f"{summary.rows} kernels of {summary.tasks} tasks in {path}")
     return 0

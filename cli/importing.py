@@ -104,7 +104,7 @@ def _chosen(suite: Suite, root: Path, choice: _Choice) -> list[Found]:
 
 def _tell(imported: Imported) -> None:
     outcome = "imported" if imported.task is not None else f"refused: {imported.refusal}"
-    progress.print(f"{imported.suite}:{imported.id} {outcome}", markup=False)
+    progress.print(f"{imported.suite}:{imported.id} {outcome}")
 
 
 def _print(made: Sequence[Imported]) -> None:

@@ -69,7 +69,7 @@ def show(
     if attempt.candidate is not None:
         print_source(attempt.candidate, kernel)
     else:
-        results.print(f"no kernel: {attempt.problem}", markup=False)
+        results.print(f"no kernel: {attempt.problem}")
     if attempt.verdict is not None:
         print_verdict(attempt.verdict)
     if attempt.measurement is not None:

@@ -83,8 +83,8 @@ def _fail(error: Exception, *, as_json: bool) -> int:
     sentence = f"{error.format_message()} (see --help)" if isinstance(error, TyperException) else str(error)
     if as_json:
         emit_json(ErrorReport(error=kind, message=sentence))
-    progress.print("[bold red]error:[/]", end=" ")
-    progress.print(sentence, markup=False)
+    progress.print("error:", style="bold red", end=" ")
+    progress.print(sentence)
     return code
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 
 from cli.judge import HeadersOption, InitOption, ShapeOption
 from cli.loading import read_task
@@ -146,7 +147,7 @@ def _search_and_report(
         ):
 
             def show(event: RunEvent) -> None:
-                progress.print(f"  {escape(event.text)}")
+                progress.print(f"  {event.text}")
                 status.update(escape(event.text))
 
             run = run_search(archive, run.id, proposer, evaluator=evaluator, on_event=show)
@@ -172,16 +173,16 @@ def print_report(report: OptimizeReport, *, stored_in: str, typed: str | None = 
     """
     results.print(attempt_table(report.run, report.attempts))
     if report.run.message:
-        results.print(report.run.message, markup=False)
+        results.print(report.run.message)
     best = report.best
     if best is None or best.candidate is None:
-        results.print("No candidate passed. `kernelwright kernels show RUN:NUMBER` shows why, for each.", markup=False)
+        results.print("No candidate passed. `kernelwright kernels show RUN:NUMBER` shows why, for each.")
         return
     name = f"{best.run_id}:{best.number}"
     print_source(best.candidate, f"best kernel {name}")
     if best.measurement is not None:
         print_measurement(best.measurement)
-    results.print(f"Stored as {name} in {stored_in}.", markup=False)
+    results.print(f"Stored as {name} in {stored_in}.")
     results.print("Next:")
     for command, purpose in (
         (f"kernelwright kernels show {name} --source > best.cu", "the kernel alone"),
@@ -191,4 +192,4 @@ def print_report(report: OptimizeReport, *, stored_in: str, typed: str | None = 
         ("kernelwright serve", "browse runs and kernels at http://127.0.0.1:8000"),
         ("kernelwright dataset export kernels.jsonl", "every passed kernel as a fine-tuning set"),
     ):
-        results.print(f"  [bold]{command}[/]  [dim]{purpose}[/]")
+        results.print(Text.assemble("  ", (command, "bold"), "  ", (purpose, "dim")))

@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-results = Console(highlight=False)
-progress = Console(stderr=True, highlight=False)
+# What is printed comes from tasks, kernels and compilers: `x[normal]` is no style.
+results = Console(highlight=False, markup=False)
+progress = Console(stderr=True, highlight=False, markup=False)
 
 
 def emit_json(value: BaseModel) -> None:

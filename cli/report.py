@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.markup import escape
 from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
@@ -71,7 +70,7 @@ def print_source(candidate: Candidate, title: str) -> None:
     """Print a candidate's files, highlighted."""
     for file in candidate.files:
         lexer = "cuda" if file.name.endswith(".cu") else "toml"
-        results.print(Panel(Syntax(file.text, lexer, word_wrap=True), title=f"{title} · {file.name}"))
+        results.print(Panel(Syntax(file.text, lexer, word_wrap=True), title=Text(f"{title} · {file.name}")))
 
 
 def print_verdict(verdict: Verdict) -> None:
@@ -80,10 +79,10 @@ def print_verdict(verdict: Verdict) -> None:
     results.print(outcome(passed=verdict.passed, status=verdict.status.value), f"on {verdict.device}", "  ", marks)
     results.print(_passed_table(verdict) if verdict.passed else _failed_table(verdict))
     for item in verdict.evidence:
-        results.print(f"{item.tier.value} evidence {item.rule} at {item.where}: {item.reason}", markup=False)
+        results.print(f"{item.tier.value} evidence {item.rule} at {item.where}: {item.reason}")
     for seen in verdict.diagnostics:
         place = f"{seen.file or seen.kernel}:{seen.line}" if seen.line else seen.kernel
-        results.print(f"{seen.kind} at {place}, block {seen.block}, thread {seen.thread}: {seen.message}", markup=False)
+        results.print(f"{seen.kind} at {place}, block {seen.block}, thread {seen.thread}: {seen.message}")
     stages = ", ".join(f"{stage.value} {seconds:.1f} s" for stage, seconds in verdict.seconds.items())
     results.print(f"{stages}; isolation: {verdict.isolation}; seed {verdict.seed}", style="dim")
 
@@ -94,7 +93,7 @@ def print_replay(replay: Replay) -> None:
     same = f"replayed bit for bit: {replay.verdict.status.value}, {count} checks"
     results.print(outcome(passed=replay.identical, status=same if replay.identical else "the replay differs"))
     for difference in (*replay.differences, *replay.environment):
-        results.print(f"{difference.where}: recorded {difference.recorded}, now {difference.found}", markup=False)
+        results.print(f"{difference.where}: recorded {difference.recorded}, now {difference.found}")
 
 
 def _failed_table(verdict: Verdict) -> Table:
@@ -144,7 +143,7 @@ def print_measurement(measurement: Measurement) -> None:
         )
     results.print(table)
     for told in dict.fromkeys(_hotspots(measurement)):
-        results.print(told, markup=False)
+        results.print(told)
     interval = measurement.speedup_interval
     spread = f", 95% interval {interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
     results.print(f"{measurement.speedup:.2f} × {measurement.baseline} ({measurement.basis.value}{spread})")
@@ -169,5 +168,5 @@ def task_summary(task: Task) -> Table:
     entries = {entry.name: entry.shape for entry in task.tensors}
     for spec in bench.inputs:
         shape = ", ".join(map(str, entries.get(spec.name, spec.shape)))
-        table.add_row(spec.name, spec.role, spec.dtype, escape(f"[{shape}]"), escape(str(spec.domain) or "any"))
+        table.add_row(spec.name, spec.role, spec.dtype, f"[{shape}]", str(spec.domain) or "any")
     return table

@@ -42,5 +42,5 @@ def _group() -> None:
 @db.command("upgrade")
 def upgrade() -> int:
     """Bring the database to this version's schema; opening it does the same."""
-    results.print(f"{Archive.open().location} is up to date", markup=False)
+    results.print(f"{Archive.open().location} is up to date")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from cli.output import progress
 from sandbox.values import Device, DeviceKind
@@ -98,7 +99,7 @@ def _run_script(script: Path, arguments: Sequence[str], kernels: _Kernels) -> in
 def _compiled(sources: Sequence[Path], device: Device, include: Sequence[Path], flags: Sequence[str]) -> Path:
     from sandbox.build import compile_program
 
-    with progress.status(f"compiling {sources[0]}"):
+    with progress.status(escape(f"compiling {sources[0]}")):
         return compile_program(sources, device.arch, include=include, flags=flags)
 
 

@@ -41,12 +41,12 @@ def split_model(file: Path, number: int | None, save: Path | None, *, as_json: b
 def show_imported(task: Task, save: Path | None, *, as_json: bool) -> int:
     """Say what became of a file, and save it where that is wanted."""
     if save is not None:
-        progress.print(f"saved {save_task(task, save)}", markup=False)
+        progress.print(f"saved {save_task(task, save)}")
     if as_json:
         emit_json(task)
     else:
         axes = ", ".join(axis.name for axis in task.axes) or "none"
-        results.print(f"{task.slug}: {task.title}; axes: {axes}; {len(task.workloads)} workloads", markup=False)
+        results.print(f"{task.slug}: {task.title}; axes: {axes}; {len(task.workloads)} workloads")
     return 0
 
 

@@ -122,5 +122,5 @@ def _print_report(report: TaskReport) -> None:
     results.print(outcome(passed=report.passed, status=f"{report.slug} ({report.seconds:.1f} s)"))
     for finding in report.findings:
         if not finding.passed:
-            results.print(f"    {finding.check}: {finding.detail}", markup=False)
-            results.print(f"    remedy: {finding.remedy}", markup=False)
+            results.print(f"    {finding.check}: {finding.detail}")
+            results.print(f"    remedy: {finding.remedy}")

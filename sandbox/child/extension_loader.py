@@ -17,6 +17,7 @@ import torch.utils.cpp_extension
 from sandbox.child.link import ParentLink
 from sandbox.evidence import ExtensionRequest
 
+_CUDA_RUNTIME = "-lcudart"
 _BOUND = re.compile(r'\.\s*def\s*\(\s*"(\w+)"')
 
 
@@ -80,7 +81,7 @@ class ExtensionLoader:
         functions = functions or tuple(dict.fromkeys(_BOUND.findall(source)))
         if not functions:
             raise RuntimeError(f"the extension '{name}' names no functions and binds none by PYBIND11_MODULE")
-        request = ExtensionRequest(name=name, source=source, functions=functions, flags=tuple(flags or ()))
+        request = ExtensionRequest(name=name, source=source, functions=functions, flags=_flags(flags))
         if request not in self._loaded:
             library = self._link.extension(request)
             made = {function: self._callable_of(library, function) for function in functions}
@@ -100,11 +101,17 @@ def refuse_options(ldflags: Sequence[str] | None, others: dict[str, object]) -> 
     RuntimeError
         Linker flags, include paths, or an option that is not known.
     """
-    if ldflags:
-        raise RuntimeError(f"linker flags are not taken ({' '.join(ldflags)}): kernels link against nothing but CUDA")
+    foreign = [flag for flag in _flags(ldflags) if flag != _CUDA_RUNTIME and not flag.startswith("-L")]
+    if foreign:
+        raise RuntimeError(f"linker flags are not taken ({' '.join(foreign)}): kernels link against nothing but CUDA")
     for option, value in others.items():
         if option not in _IGNORED and value:
             raise RuntimeError(f"load_inline's option `{option}` is not supported here")
+
+
+def _flags(given: Sequence[str] | None) -> tuple[str, ...]:
+    """Return compiler or linker flags without the empty ones, which many examples give."""
+    return tuple(flag for flag in map(str.strip, given or ()) if flag)
 
 
 def _texts(values: str | Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from tasks.importers.datum import wrapped
 from tasks.importers.files import read_text, read_yaml
 from tasks.importers.flattening import flattened
 from tasks.importers.licences import licence_above
-from tasks.importers.sources import free_name, function_called, on_the_cpu, scalar_defaults
+from tasks.importers.sources import free_name, function_called, scalar_defaults
 from tasks.importers.values import Draft, Found, Setting, Suite
 from tasks.values import DType, Provenance, Value
 
@@ -78,7 +78,7 @@ class GpuModeImporter:
             raise UserError("task.yml states neither tests nor benchmarks, so there are no sizes")
         taken = bound_names(source)
         constants = {name: free_name(name, taken) for name in _names((*benchmarks, *tests))}
-        datum = wrapped(on_the_cpu(source), constants, _title(found))
+        datum = wrapped(source, constants, _title(found))
         first = (benchmarks or tests)[0]
         choices = _choices((*benchmarks, *tests)) if datum.tensors_only else {}
         alike = {name: first[name] for name in ("seed", *choices) if name in first}

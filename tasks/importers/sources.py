@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import ast
-import io
-import re
-import tokenize
 from collections.abc import Collection, Mapping
 from keyword import iskeyword
 
 from tasks.constants import parse_source
 from tasks.importers.values import Scalar
-
-_CUDA = re.compile(r"""(?P<quote>['"])cuda(?::\d+)?(?P=quote)""")
 
 
 def function_called(tree: ast.Module | ast.ClassDef, name: str) -> ast.FunctionDef | None:
@@ -62,25 +57,6 @@ def renamed(source: str, names: Mapping[str, str]) -> str:
             line = lines[node.lineno - 1]
             lines[node.lineno - 1] = line.replace(f"def {node.name}", f"def {names[node.name]}", 1)
     return _ended("".join(lines))
-
-
-def on_the_cpu(source: str) -> str:
-    """Return `source` with the device `"cuda"` written `"cpu"` and `.cuda()` written `.cpu()`.
-
-    A reference runs on the CPU; a suite's file makes its tensors on a GPU. Texts and comments that only mention the
-    word stay.
-    """
-    pieces: list[tuple[tuple[int, int], tuple[int, int], str]] = []
-    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    for before, token, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
-        if token.type == tokenize.STRING and _CUDA.fullmatch(token.string):
-            pieces.append((token.start, token.end, f"{token.string[0]}cpu{token.string[0]}"))
-        elif token.string == "cuda" and before.string == "." and after.string == "(":
-            pieces.append((token.start, token.end, "cpu"))
-    lines = source.splitlines(keepends=True)
-    for (row, start), (_, end), text in reversed(pieces):
-        lines[row - 1] = lines[row - 1][:start] + text + lines[row - 1][end:]
-    return "".join(lines)
 
 
 def _ended(source: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tasks.constants import bound_names, parse_source
 from tasks.errors import UserError
-from tasks.importers.sources import class_called, free_name, function_called, on_the_cpu
+from tasks.importers.sources import class_called, free_name, function_called
 from tasks.importers.trace_values import AxisKind, Definition, InputKind, StatedTensor, TraceWorkload
 from tasks.importers.values import Setting
 from tasks.values import DType
@@ -49,7 +49,7 @@ def reference_of(definition: Definition, workloads: Sequence[TraceWorkload]) -> 
     UserError
         It has a type that tasks lack, or inputs whose legal values are only to be found in files of numbers.
     """
-    source, notes = _without_pins(on_the_cpu(definition.reference), definition)
+    source, notes = _without_pins(definition.reference, definition)
     tree = parse_source(source)
     if function_called(tree, "run") is None:
         raise UserError("its reference defines no function 'run'")

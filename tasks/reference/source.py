@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ _MODULE_NAME = "kernelwright_reference"
 _EXAMPLES = ("get_inputs", "example_inputs")
 _RESERVED = frozenset({*_EXAMPLES, "get_init_inputs"})
 _LONGEST_ERROR = 300
+_CPU = "cpu"
+_CARD = re.compile(r"cuda(?::\d+)?")
 
 
 @contextmanager
@@ -42,8 +45,13 @@ def blame_reference(doing: str) -> Iterator[None]:
 
 
 def execute(source: str, constants: Mapping[str, int]) -> ModuleType:
-    """Execute `source` as a module with the named module-level constants replaced."""
+    """Execute `source` as a module with the named module-level constants replaced.
+
+    Where tensors are made on the CPU by default, a device that the source calls `"cuda"` is the CPU too.
+    """
     tree = with_constants(source, constants)
+    if torch.get_default_device().type == _CPU:
+        tree = ast.fix_missing_locations(_OnTheCpu().visit(tree))
     linecache.cache[SOURCE_NAME] = (len(source), None, source.splitlines(keepends=True), SOURCE_NAME)
     module = ModuleType(_MODULE_NAME)
     module.__file__ = SOURCE_NAME
@@ -51,6 +59,20 @@ def execute(source: str, constants: Mapping[str, int]) -> ModuleType:
     with blame_reference("when its file is executed"):
         exec(compile(tree, SOURCE_NAME, "exec"), module.__dict__)  # noqa: S102 - the sandboxed child's very purpose
     return module
+
+
+class _OnTheCpu(ast.NodeTransformer):
+    """Writes the device `"cuda"` as `"cpu"` and `.cuda()` as `.cpu()`; texts that only mention the word stay."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        is_card = isinstance(node.value, str) and _CARD.fullmatch(node.value)
+        return ast.copy_location(ast.Constant(_CPU), node) if is_card else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "cuda":
+            node.func.attr, node.args, node.keywords = _CPU, [], []
+        return node
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,14 @@ def test_a_build_that_fails_says_why(settings, text, kind, said):
     assert caught.value.kind is kind
 
 
+def test_flags_that_ask_for_nothing_are_taken(settings):
+    text = INLINE.replace(
+        "verbose=False", "extra_ldflags=['', '-lcudart', '-L/usr/local/cuda/lib64'], extra_cflags=['']"
+    )
+    assert text != INLINE
+    assert build(candidate(text.replace('"-O3"', '"-O3", ""')), "sm_90", settings).kernels
+
+
 def test_flags_are_passed_dropped_or_refused():
     given = ["-O3", "--use_fast_math", "-DX=3", "-gencode", "arch=compute_80,code=sm_80", "-Xptxas", "-v", "-lineinfo",
              "--maxrregcount=64", "-std=c++20", "-Xcompiler", "-fPIC"]  # fmt: skip

@@ -10,7 +10,6 @@ import pytest
 from tasks.errors import UserError
 from tasks.importers import Suite, find_tasks, import_found, importer_of
 from tasks.importers.flattening import flattened
-from tasks.importers.sources import on_the_cpu
 from tasks.trusted import TrustedProber
 from tasks.values import Direction, Purpose
 
@@ -292,11 +291,6 @@ def test_flattening_takes_what_is_needed_and_refuses_two_meanings():
             {"b": "K = 3\ndef f():\n    return K\n"},
             ["g"],
         )
-
-
-def test_only_the_device_is_rewritten():
-    source = 'x = a.cuda().to("cuda:0")  # cuda\nname = "for cuda"\ny = torch.cuda.is_available()\n'
-    assert on_the_cpu(source) == 'x = a.cpu().to("cpu")  # cuda\nname = "for cuda"\ny = torch.cuda.is_available()\n'
 
 
 def test_a_flashinfer_definition(tmp_path):

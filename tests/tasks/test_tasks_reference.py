@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tasks.errors import UserError
 from tasks.reference import Reference
 from tasks.reference.precision import round_mantissa
+from tasks.reference.source import execute
 from tasks.values import DType, Precision, ReferenceForm, Role
 
 NORM = """
@@ -266,3 +267,36 @@ def test_a_model_that_keeps_a_state_starts_every_call_alike():
         for _ in range(2):
             (result,) = kept.forward(tensors, precision)
             assert torch.equal(result, torch.ones(3, dtype=dtype))
+
+
+CARD = """
+import torch
+
+name = "for cuda"
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3, device="cuda"))
+
+    def forward(self, x, device="cuda:0"):
+        return x * self.weight + torch.ones(3, device=torch.device(device)).cuda(0, non_blocking=True)
+
+
+def get_inputs():
+    return [torch.rand(2, 3).cuda()]
+"""
+
+
+def test_a_card_that_a_source_names_is_the_cpu():
+    reference = Reference(CARD, ReferenceForm.MODULE, "Model", {})
+    (result,) = reference.forward(reference.examples(), Precision.NATIVE)
+    assert torch.equal(result, reference.examples()["x"] + 1)
+    assert execute(CARD, {}).name == "for cuda"
+
+
+def test_a_card_that_a_source_names_stays_where_tensors_are_made_elsewhere():
+    with torch.device("meta"):
+        model = execute(CARD, {}).Model
+    assert model.forward.__defaults__ == ("cuda:0",)

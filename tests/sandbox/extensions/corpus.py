@@ -51,6 +51,10 @@ def blur(x: torch.Tensor) -> torch.Tensor:
     return F.conv1d(F.pad(x.unsqueeze(1), (2, 2), mode="replicate"), taps.view(1, 1, 5)).squeeze(1)
 
 
+def scaled(x: torch.Tensor) -> Arguments:
+    return (x.flatten() * (0.5 * (torch.arange(x.numel()) % 5))).view(x.shape), torch.tensor([2.0])
+
+
 def swiglu(x: torch.Tensor) -> torch.Tensor:
     gate, up = x.float().chunk(2, -1)
     return (F.silu(gate) * up).to(x.dtype)
@@ -119,6 +123,7 @@ CASES = (
     Case("sizes_api", normal((2, 3, 6, 6)), torch.triu, tolerance=0),
     Case("argmax_long", normal((5, 100)), lambda x: tuple(x.max(1)), tolerance=0),
     Case("likes", normal((4, 30)), lambda x: x + 5.75),
+    Case("host_table", normal((4, 30)), scaled, tolerance=0),
     Case("at_cuda_parts", normal((30, 40)), lambda x: 2 * x.sum(0)),
     Case("cub_block_reduce", normal((5, 400)), lambda x: x.sum(1)),
     Case("cub_all", normal((3, 500)), lambda x: x.cumsum(1), tolerance=1e-4),

@@ -18,6 +18,7 @@ H100 = parse_device("sim:h100")
 
 SAMPLE = (
     "lltm_cell", "library_schema", "py_arg_defaults", "views_strides", "at_cuda_parts", "outputs_tuple", "likes", "guards",
+    "host_table",
 )  # fmt: skip
 """Sources that say most about the headers; `benchmarks/headers.py` compares all of them."""
 

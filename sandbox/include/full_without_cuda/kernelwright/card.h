@@ -88,7 +88,7 @@ inline at::Tensor& card_zero(at::Tensor& self) {
 }
 
 inline at::Tensor& card_copy(at::Tensor& self, const at::Tensor& source, bool) {
-  TORCH_CHECK(self.is_cuda() && source.is_cuda(), "copy_ would have to move a tensor from ", source.device(), " to ",
+  TORCH_CHECK(self.is_cuda() && (source.is_cuda() || source.is_cpu()), "copy_ would have to move a tensor from ", source.device(), " to ",
               self.device());
   TORCH_CHECK(self.scalar_type() == source.scalar_type(), "copy_ would have to convert ", source.scalar_type(), " to ",
               self.scalar_type(), ": convert in the kernel");

@@ -68,6 +68,15 @@ inline Tensor Tensor::clone(MemoryFormat format) const {
   Tensor copy = empty_like(*this, format);
   return copy.copy_(*this);
 }
+// A table of constants may go from the host to a card. The other way, the host could do the kernel's work.
+inline Tensor Tensor::to(Device target) const {
+  if (target.type() == device().type()) return *this;
+  TORCH_CHECK(target.is_cuda(), "to(", target, ") would have to move a tensor from ", device());
+  TORCH_CHECK(is_non_overlapping_and_dense(), "only a dense tensor can be moved to ", target);
+  Tensor moved = empty_like(*this, options().device(target));
+  moved.move_bytes(moved.data_ptr(), data_ptr(), nbytes());
+  return moved;
+}
 inline Tensor Tensor::new_empty(IntArrayRef sizes, const TensorOptions& options) const { return empty(sizes, options); }
 inline Tensor Tensor::new_zeros(IntArrayRef sizes, const TensorOptions& options) const { return zeros(sizes, options); }
 

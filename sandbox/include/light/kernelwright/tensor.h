@@ -228,10 +228,7 @@ class Tensor {
                 ": convert in the kernel");
     return *this;
   }
-  Tensor to(Device target) const {
-    TORCH_CHECK(target.type() == device().type(), "to(", target, ") would have to move a tensor from ", device());
-    return *this;
-  }
+  Tensor to(Device target) const;
   Tensor to(const TensorOptions& target) const { return to(target.dtype()).to(target.device()); }
   Tensor to(Device target, ScalarType type) const { return to(type).to(target); }
 
