@@ -13,6 +13,7 @@ from cli.schemas import BuildReport
 from sandbox.occupancy import BLOCK_SIZES, KernelOccupancy, kernel_occupancy
 from sandbox.settings import SandboxSettings
 from sandbox.values import Build, BuildError, KernelResources
+from simgpu.names import readable
 from tasks.values import Direction
 
 
@@ -73,7 +74,7 @@ def _print_build(built: Build, occupancy: tuple[KernelOccupancy, ...]) -> None:
 
 def _print_kernel(kernel: KernelResources, occupancy: list[KernelOccupancy]) -> None:
     spills = kernel.spill_stores + kernel.spill_loads
-    results.print(f"{kernel.kernel} ({kernel.arch})", style="bold")
+    results.print(f"{readable(kernel.kernel)} ({kernel.arch})", style="bold")
     results.print(
         f"  {kernel.registers} registers; bytes: {spills} spilled, {kernel.stack} stack, {kernel.static_shared} shared,"
         f" {kernel.constant} constant"

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from simgpu.hotspots import costliest, find_hotspots
+from simgpu.names import readable
 from simgpu.report import LaunchReport, LineCounters
 
 _SHOWN_LINES = 12
@@ -33,7 +34,7 @@ def _microseconds(report: LaunchReport) -> float:
 def _table(report: LaunchReport, launches: int) -> Table:
     grid, block = ("×".join(str(size) for size in sizes) for sizes in (report.grid, report.block))
     times = f"{launches} launches, the longest" if launches > 1 else "one launch"
-    title = f"{report.kernel}: {times} grid {grid}, block {block}"
+    title = f"{readable(report.kernel)}: {times} grid {grid}, block {block}"
     if report.modelled:
         title += f", {report.modelled.microseconds:.1f} µs modelled, bound by {report.modelled.limiter}"
     table = Table(title=title, title_justify="left")

@@ -12,6 +12,7 @@ from rich.text import Text
 from cli.output import outcome, results
 from dataset.values import AttemptRecord, RunRecord
 from sandbox.values import Candidate
+from simgpu.names import readable
 from tasks.values import Purpose, Task
 from verifier.replay import Replay
 from verifier.values import Measurement, Verdict
@@ -81,7 +82,8 @@ def print_verdict(verdict: Verdict) -> None:
     for item in verdict.evidence:
         results.print(f"{item.tier.value} evidence {item.rule} at {item.where}: {item.reason}")
     for seen in verdict.diagnostics:
-        place = f"{seen.file or seen.kernel}:{seen.line}" if seen.line else seen.kernel
+        kernel = readable(seen.kernel)
+        place = f"{seen.file or kernel}:{seen.line}" if seen.line else kernel
         results.print(f"{seen.kind} at {place}, block {seen.block}, thread {seen.thread}: {seen.message}")
     stages = ", ".join(f"{stage.value} {seconds:.1f} s" for stage, seconds in verdict.seconds.items())
     results.print(f"{stages}; isolation: {verdict.isolation}; seed {verdict.seed}", style="dim")
@@ -101,9 +103,8 @@ def _failed_table(verdict: Verdict) -> Table:
     table = Table("check", "workload", "result", "detail")
     for check in verdict.checks:
         if not check.passed:
-            table.add_row(
-                check.name, check.workload or "", outcome(passed=False, status=check.status or "failed"), check.detail
-            )
+            result = outcome(passed=False, status=check.status or "failed")
+            table.add_row(check.name, check.workload or "", result, readable(check.detail))
     return table
 
 
@@ -112,7 +113,7 @@ def _passed_table(verdict: Verdict) -> Table:
     table = Table("check", "held", "detail of the last")
     for name in dict.fromkeys(check.name for check in verdict.checks):
         same = [check for check in verdict.checks if check.name == name]
-        table.add_row(name, f"{len(same)} of {len(same)}", same[-1].detail)
+        table.add_row(name, f"{len(same)} of {len(same)}", readable(same[-1].detail))
     return table
 
 
@@ -155,7 +156,8 @@ def _hotspots(measurement: Measurement) -> Iterator[str]:
         for launch in timing.launches:
             for spot in launch.hotspots:
                 kind = spot.kind.replace("_", " ")
-                yield f"{timing.workload}: {kind} at {spot.file}:{spot.line} ({launch.kernel}): {spot.message}"
+                place = f"{spot.file}:{spot.line} ({readable(launch.kernel)})"
+                yield f"{timing.workload}: {kind} at {place}: {spot.message}"
 
 
 def task_summary(task: Task) -> Table:

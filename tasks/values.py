@@ -289,6 +289,8 @@ class Precision(StrEnum):
     """As the task states it."""
     LOWER = "lower"
     """The next lower precision (float32 -> bfloat16, ...), the result cast back."""
+    TEXTBOOK = "textbook"
+    """As the task states it, but expm1, log1p, tanh, elu, softplus and their kin written out by exp and log."""
     SCATTERED = "scattered"
     """As the oracle, every operator's results multiplied by random factors about 1: what sums amount to that cancel."""
 

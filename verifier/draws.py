@@ -96,7 +96,7 @@ def draw_values(
 def prepare(
     reference: ReferenceRunner, task: Task, workload: Workload, distribution: Distribution, seed: int
 ) -> Draw | Unsuitable:
-    """Draw values, run the reference four ways, and calibrate.
+    """Draw values, run the reference five ways, and calibrate.
 
     Raises
     ------
@@ -112,10 +112,11 @@ def prepare(
     moved_gradients = tuple(_moved(tensor, rng, Domain()) for tensor in gradients)
     nearby = reference.run(workload, moved, Precision.ORACLE, moved_gradients)
     lower = reference.run(workload, tensors, Precision.LOWER, gradients)
-    if len({len(result.outputs) for result in (native, oracle, nearby, lower)}) != 1:
+    textbook = reference.run(workload, tensors, Precision.TEXTBOOK, gradients)
+    if len({len(result.outputs) for result in (native, oracle, nearby, lower, textbook)}) != 1:
         raise UserError(f"the reference of {task.slug} returns now more, now fewer tensors on the same sizes")
     _require_outputs(task, len(native.outputs))
-    known = list(map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs))
+    known = list(map(Spread, oracle.outputs, native.outputs, lower.outputs, nearby.outputs, textbook.outputs))
     rng = stream(seed, "scattered", workload.name, distribution)
     spreads = with_terms(known, Scattering(reference, workload, tensors, gradients, rng))
     expectations: list[Expectation] = []

@@ -316,9 +316,9 @@ def _laid_out(tensor: Tensor) -> Array:
 
 
 def _in_precision(tensor: Tensor, precision: Precision) -> Array:
-    if not tensor.dtype.is_floating or precision is Precision.NATIVE:
+    if not tensor.dtype.is_floating or precision in (Precision.NATIVE, Precision.TEXTBOOK):
         return to_array(tensor)
-    if precision in (Precision.ORACLE, Precision.SCATTERED):  # a function on arrays shows no operators to scatter
+    if precision in (Precision.ORACLE, Precision.SCATTERED):  # a function on arrays shows no operators to change
         return to_float64(tensor)
     return to_array(_coarse(to_array(tensor)))
 

@@ -5,9 +5,11 @@ The measure is one *unit of honest noise* at each element,
     unit[i] = 2 u |oracle[i]| + floor,
 
 where `u` is the unit roundoff of the output's type and `floor` is the largest error, beyond that relative
-part, of two honest computations: the reference in its native precision, and the float64 reference on inputs
-moved to a neighbouring number of their type (what a backward-stable algorithm may amount to). The first knows
-the op's own cancellations (1 + tanh x near -1), the second the conditioning of this draw (a row of variance 0).
+part, of three honest computations: the reference in its native precision, the float64 reference on inputs
+moved to a neighbouring number of their type (what a backward-stable algorithm may amount to), and the reference with
+`expm1(x)` written `exp(x) - 1` and the like (`tasks/reference/textbook.py`). The first knows the op's own cancellations
+(1 + tanh x near -1), the second the conditioning of this draw (a row of variance 0), the third those that only the
+function's usual formula has.
 
 An output passes when its error stays below `factor` units. The factor is the geometric middle between
 honest (1) and the error of the next lower precision in the same units, so that both have the same room on a
@@ -49,6 +51,10 @@ MOST_UNITS: Final = 256.0
 LARGEST_SHARE: Final = 2.0**-6
 """The absolute room never exceeds this share of the output's root mean square. A draw whose honest noise alone
 needs more cannot tell right from wrong and is left out."""
+
+LEAST_DISTANCE: Final = 64.0
+"""Textbook formulas are given room only so far that the next lower precision stays this many units of noise away: where
+results are tiny, `exp(x) - 1` may lose as much as that does."""
 
 MATCHED_SHARE: Final = 0.999
 """Elements that must lie within the bound; one in a thousand may be an outlier of honest noise ..."""
@@ -103,6 +109,8 @@ class Spread:
     """The reference in the next lower precision."""
     nearby: Tensor
     """The float64 reference on inputs moved to a neighbouring number."""
+    textbook: Tensor
+    """The reference as the task states it, with `expm1`, `log1p`, `tanh` and their kin by their usual formulas."""
     terms: float = 0.0
     """The size of what cancels in an output that is zero in all of these runs; 0 for any other."""
 
@@ -146,12 +154,18 @@ def _calibrated(
     noise = np.maximum(_error(native, oracle, finite), _error(to_float64(spread.nearby), oracle, finite))
     scale = float(np.sqrt(np.mean(size[finite] ** 2))) if finite.any() else 0.0
     floor = float(np.max(noise - relative, initial=0.0))
+    lower = _error(to_float64(spread.lower), oracle, finite)
+    textbook = to_float64(spread.textbook)
+    # A formula may overflow where the function does not.
+    written = _error(textbook, oracle, finite & np.isfinite(textbook)) - relative
+    apart = float(np.max(lower, initial=0.0)) / LEAST_DISTANCE
+    floor = max(floor, min(float(np.max(written, initial=0.0)), apart))
     if sixteen_bit:
         floor = max(floor, FLOAT32_FLOOR * scale)
     if fewest * floor > LARGEST_SHARE * scale:
         return Unsuitable(f"honest noise of {floor:.1e} against a typical result of {scale:.1e}")
     unit = relative + floor + SMALLEST_NORMAL[dtype]
-    distance = float(np.max(_error(to_float64(spread.lower), oracle, finite) / unit, initial=0.0))
+    distance = float(np.max(lower / unit, initial=0.0))
     factor = float(np.clip(np.sqrt(distance), fewest, MOST_UNITS))
     limit = np.minimum(factor * floor, LARGEST_SHARE * scale) + factor * (relative + SMALLEST_NORMAL[dtype])
     return Bounds(dtype=dtype, oracle=oracle, limit=limit, factor=factor)

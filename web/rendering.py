@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from dataset.values import AttemptRecord
+from simgpu.names import readable
 from verifier.values import Check, Measurement
 
 
@@ -36,6 +37,7 @@ class Renderer:
             path=path,
             span=span,
             by_workload=by_workload,
+            readable=readable,
         )
         self._environment.tests["passed"] = passed
         self._environment.globals["version"] = version("kernelwright")

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 
 from simgpu.errors import SimgpuError
+from simgpu.names import readable
 from simgpu.report import Diagnostic, DiagnosticKind
 
 
@@ -72,7 +73,7 @@ def describe(diagnostic: Diagnostic) -> str:
     """Return a fault and its place in one line."""
     where = f"{diagnostic.file}:{diagnostic.line}" if diagnostic.file else f"PTX line {diagnostic.ptx_line}"
     thread = f", block {diagnostic.block}, thread {diagnostic.thread}" if diagnostic.block is not None else ""
-    return f"{where}: {diagnostic.kind} in {diagnostic.kernel}{thread}: {diagnostic.message}"
+    return f"{where}: {diagnostic.kind} in {readable(diagnostic.kernel)}{thread}: {diagnostic.message}"
 
 
 @cache

@@ -15,6 +15,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from tasks.reference.textbook import Textbook
 from tasks.values import Precision
 
 _NARROW = frozenset({torch.float32, torch.float16, torch.bfloat16})
@@ -63,6 +64,8 @@ def running_in(precision: Precision) -> Iterator[None]:
                 modes.enter_context(_Promote())
             if precision is Precision.LOWER:
                 modes.enter_context(_Change(_lowered))
+            if precision is Precision.TEXTBOOK:
+                modes.enter_context(Textbook())
             if precision is Precision.SCATTERED:
                 modes.enter_context(_Change(_scattering()))
             yield

@@ -143,7 +143,7 @@ def test_a_reference_that_scattering_leads_astray_keeps_the_strictest_limit():
 @settings(max_examples=60, deadline=None)
 def test_a_cancelled_zero_is_judged_in_units_of_its_terms(dtype, terms):
     zero, wide = from_array(np.zeros(5), dtype), from_array(np.zeros(5), DType.FLOAT64)
-    expected = calibrate(Spread(wide, zero, zero, wide, terms))
+    expected = calibrate(Spread(wide, zero, zero, wide, zero, terms))
     assert isinstance(expected, Bounds)
 
     def passes(error: float) -> bool:

@@ -16,7 +16,7 @@ def _f32(values: np.ndarray) -> Tensor:
 def _observe(ledger: ControlLedger, x: np.ndarray, y: np.ndarray, lower: np.ndarray, override=None) -> None:
     native = _f32(y)
     wide = from_array(np.asarray(y, np.float64), DType.FLOAT64)
-    expected = calibrate(Spread(wide, native, _f32(lower), wide), override)
+    expected = calibrate(Spread(wide, native, _f32(lower), wide, native), override)
     ledger.observe([_f32(x)], [native], [_f32(lower)], [expected])
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sandbox.values import Tensor
 from tasks.values import Direction, Domain, DomainKind, DType, InputSpec, Role, Tolerance
 from verifier.fake import InMemoryLaboratory
-from verifier.tensors import from_array, to_array
+from verifier.tensors import from_array, to_array, to_float64
 from verifier.tolerance import Bounds, Exact, Spread, Unsuitable, calibrate, compare
 from verifier.values import Status
 
@@ -392,7 +392,7 @@ def test_a_fault_fails(name, variant, make_task, judge):
     assert verdict.status is Status.WRONG_VALUES, verdict.checks[-1]
 
 
-def _spread(oracle, native, lower=None, nearby=None, dtype=DType.FLOAT32) -> Spread:
+def _spread(oracle, native, lower=None, nearby=None, dtype=DType.FLOAT32, *, textbook=None) -> Spread:
     wide = np.asarray(oracle, np.float64)
     native = from_array(np.asarray(native), dtype)
     return Spread(
@@ -400,6 +400,7 @@ def _spread(oracle, native, lower=None, nearby=None, dtype=DType.FLOAT32) -> Spr
         native=native,
         lower=native if lower is None else from_array(np.asarray(lower), dtype),
         nearby=from_array(wide if nearby is None else np.asarray(nearby, np.float64), DType.FLOAT64),
+        textbook=native if textbook is None else from_array(np.asarray(textbook), dtype),
     )
 
 
@@ -438,9 +439,38 @@ def test_a_draw_on_which_the_reference_breaks_down_is_unsuitable():
     assert isinstance(calibrate(_spread([1.0, 2.0], [1.1, 2.0])), Unsuitable)
 
 
+@pytest.mark.parametrize("scale", [3.0, 1.0, 0.01])
+def test_a_usual_formula_that_loses_a_rounding_near_zero_is_honest(scale):
+    x = np.random.default_rng(5).normal(0, scale, 20_000).astype(np.float32)
+    exact = np.expm1(x.astype(np.float64))
+    usual = np.exp(x) - np.float32(1)
+    lower = from_array(exact, DType.BFLOAT16)
+    given = (exact, exact.astype(np.float32), to_float64(lower))
+    bounds = _bounds(_spread(*given, textbook=usual))
+    assert compare(from_array(usual, DType.FLOAT32), bounds).passed
+    assert not compare(from_array(usual, DType.FLOAT32), _bounds(_spread(*given))).passed
+    assert not compare(from_array(to_float64(lower), DType.FLOAT32), bounds).passed
+    assert not compare(from_array(x, DType.FLOAT32), bounds).passed
+
+
+def test_a_usual_formula_gets_no_room_in_which_the_next_lower_precision_would_pass():
+    x = np.random.default_rng(5).normal(0, 1e-6, 2000).astype(np.float32)
+    exact = np.expm1(x.astype(np.float64))
+    lower = to_float64(from_array(exact, DType.BFLOAT16))
+    bounds = _bounds(_spread(exact, exact.astype(np.float32), lower, textbook=np.exp(x) - np.float32(1)))
+    assert not compare(from_array(lower, DType.FLOAT32), bounds).passed
+
+
+def test_a_usual_formula_may_overflow():
+    oracle = np.array([1.0, 80.0, 100.0])
+    bounds = _bounds(_spread(oracle, oracle, 1.01 * oracle, textbook=[1.0, 80.0, np.nan]))
+    assert compare(_f32(*oracle), bounds).passed
+    assert not compare(_f32(1.0, 80.0, 101.0), bounds).passed
+
+
 def test_integers_are_compared_exactly_beyond_what_float64_holds():
     exact = from_array(np.array([2**60 + 1, -3]), DType.INT64)
-    expected = calibrate(Spread(exact, exact, exact, exact))
+    expected = calibrate(Spread(exact, exact, exact, exact, exact))
     assert isinstance(expected, Exact)
     assert compare(exact, expected).passed
     assert not compare(from_array(np.array([2**60, -3]), DType.INT64), expected).passed

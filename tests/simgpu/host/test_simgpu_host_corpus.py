@@ -31,7 +31,7 @@ def test_a_kernels_lines_keep_their_place_and_an_assertion_sticks(cached_program
     out, err = capfd.readouterr()
     assert code == 0, err
     assert out == "before\nkernel 1, block, 0.00\nbetween\nkernel 2, block, 0.00\nafter\n"
-    assert "printing.cu:9: assertion in _Z6insisti" in err
+    assert "printing.cu:9: assertion in insist" in err
 
 
 @pytest.mark.slow
@@ -50,4 +50,4 @@ def test_a_fault_is_returned_by_every_call_until_the_device_is_reset(cached_prog
     code = run_program(cached_program(PROGRAMS / "sticky_errors.cu"), H100, ["sticky_errors"])
     out, err = capfd.readouterr()
     assert code == 0, (out, err)
-    assert err.count("sticky_errors.cu:4: out_of_bounds in _Z5storePii") == 1
+    assert err.count("sticky_errors.cu:4: out_of_bounds in store") == 1

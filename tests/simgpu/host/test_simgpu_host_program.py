@@ -37,7 +37,7 @@ def test_arguments_and_the_card_reach_the_program(run, capfd):
 def test_a_fault_is_a_cuda_error_and_is_logged_with_its_place(run, capfd):
     assert run("out_of_bounds") == 42
     logged = capfd.readouterr().err
-    assert "source.cu:6: out_of_bounds in _Z4fillPii, block (3, 0, 0), thread (232, 0, 0)" in logged
+    assert "source.cu:6: out_of_bounds in fill, block (3, 0, 0), thread (232, 0, 0)" in logged
 
 
 def test_a_crash_gives_the_shells_exit_code(run):
