@@ -47,7 +47,8 @@ typename Argument<Parameter>::type value_at(size_t index, const std::string& nam
   for (const Schema& schema : schemas())
     if (schema.name == name && index < schema.defaults.size() && !schema.defaults[index].empty())
       return Argument<Parameter>::from(Literal(schema.defaults[index]));
-  TORCH_CHECK(false, name, ": argument ", index, " is missing and has no default");
+  TORCH_CHECK(false, name, ": argument ", index, " is missing and has no default: ", given,
+              " tensors are passed, and a task's scalars are written into the source or given as defaults by py::arg");
 }
 
 template <typename Result, typename... Parameters>
