@@ -120,8 +120,9 @@ def run_program(
             else:
                 troubles.append(news)
     code = child.wait()
-    if code == -signal.SIGKILL:
-        _LOG.warning("the program was killed by SIGKILL; if nobody did that, this machine ran out of memory")
+    if code < 0:
+        why = "; if nobody did that, this machine ran out of memory" if code == -signal.SIGKILL else ""
+        _LOG.warning("the program was ended by %s%s", signal.Signals(-code).name, why)
     for trouble in troubles:
         if trouble.kind == _NewsKind.UNSUPPORTED:
             raise UnsupportedError(trouble.message)

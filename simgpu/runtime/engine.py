@@ -26,7 +26,7 @@ _RUNTIME_SYMBOLS = (
     "sgpu_watch_run", "sgpu_watch_global", "sgpu_tag_run", "sgpu_tag_global", "sgpu_doubt", "sgpu_see", "sgpu_publish",
     *(f"sgpu_{kind}_{element}" for kind in ("gather", "scatter") for element in ("i8", "i16", "i32", "i64")),
 )  # fmt: skip
-ATTRIBUTES = '"prefer-vector-width"="512" "no-trapping-math"="true" nounwind'
+ATTRIBUTES = '"prefer-vector-width"="512" "no-trapping-math"="true" "probe-stack"="inline-asm" nounwind'
 
 
 class MachineCode:
