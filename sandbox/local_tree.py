@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -19,9 +20,15 @@ from tasks.errors import InfraError
 _ENDING_SECONDS = 30.0
 """How long a tree may take to end after it was told to; a busy machine is slow to reap."""
 
-_SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kernelwright-spawner")
-"""Starts every process. A held tree dies with its parent, and to Linux the parent is the thread that started it
-(prctl(2), PR_SET_PDEATHSIG): started from a caller's short-lived thread, a child would die between two calls."""
+
+@cache
+def _spawner(process: int) -> ThreadPoolExecutor:
+    """Return what starts every process of this one; a forked process has none of its parent's threads.
+
+    A held tree dies with its parent, and to Linux the parent is the thread that started it (prctl(2),
+    PR_SET_PDEATHSIG): started from a caller's short-lived thread, a child would die between two calls.
+    """
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"kernelwright-spawner-{process}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +64,21 @@ class Launch:
             It cannot be started.
         """
         try:
-            process = _SPAWNER.submit(
-                subprocess.Popen[bytes],
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=self.environment,
-                cwd=self.folder,
-                pass_fds=(*descriptors, *self.descriptors),
-                start_new_session=True,
-            ).result()
+            process = (
+                _spawner(os.getpid())
+                .submit(
+                    subprocess.Popen[bytes],
+                    self.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=self.environment,
+                    cwd=self.folder,
+                    pass_fds=(*descriptors, *self.descriptors),
+                    start_new_session=True,
+                )
+                .result()
+            )
         except OSError as error:
             self.release()
             raise InfraError(f"a sandboxed process cannot be started: {error}") from error

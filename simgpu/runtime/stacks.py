@@ -9,8 +9,8 @@ from typing import Protocol
 from weakref import WeakSet
 
 STACK_BYTES = 8 << 20
-"""Address space of one stack, of which only what is used becomes memory. A register is 128 bytes here or 256, so the frame of
-a kernel with two thousand of them alive takes half a megabyte."""
+"""Address space of one stack, of which only what is used becomes memory. A register is 128 bytes here or 256, so the
+frame of a kernel with two thousand of them alive takes half a megabyte."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _PROT_NONE = 0

@@ -207,6 +207,27 @@ def test_a_child_that_greets_as_another_version_is_refused(isolation):
         one.exchange(Message(""), 20)
 
 
+def test_a_forked_process_starts_children_of_its_own():
+    text = """
+import os, signal
+from sandbox.isolation import Mounts, ProcessIsolation
+from sandbox.process import HeldProcess
+from sandbox.values import Limits
+
+def run():
+    with HeldProcess(["/bin/echo", "held"], isolation=ProcessIsolation(), limits=Limits(), mounts=Mounts()) as process:
+        return process.wait(20).output
+run()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    os._exit(run() != "held")
+print(os.waitpid(child, 0)[1])
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
 def test_a_child_outlives_the_thread_that_started_it(isolation):
     found = []
 
