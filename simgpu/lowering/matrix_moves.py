@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from simgpu.codegen.context import Context
 from simgpu.codegen.unwritten import Lanes, lanes_of
 from simgpu.codegen.values import WARP, Value, constant, pattern
-from simgpu.lowering.access import Access, Places, count_access, open_access, resolve
+from simgpu.lowering.access import Access, Places, count_access, open_access, resolve, translate
 from simgpu.lowering.matrix import registers, write_registers
 from simgpu.lowering.modifiers import Modifiers
+from simgpu.lowering.shadow import RACE_SHARED, Action, blame_changes, watch, watches_shared
+from simgpu.lowering.tags import watches_global
 from simgpu.lowering.unwritten_memory import leaving, looks_unwritten, watch_leaving
 from simgpu.ptx.syntax import Address, Instruction, Operand, ScalarType, Space, Vector
 
 _ROW_BYTES = 16
 _MATRIX_LANES = 8
 _COUNTS = {"x1": 1, "x2": 2, "x4": 4}
+_NO_LANES = constant("i32", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,19 @@ class _Rows:
     transposed: bool
     access: Access
     places: Places
+    suspects: Value
+    """Of a store: the lanes that point to rows which another warp used with no barrier since."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a store brings to memory at once: one element from each lane."""
+
+    hosts: Value
+    item: Operand
+    value: Value
+    rows: tuple[int, ...]
+    """For each lane, the lane that points to its element's row."""
 
 
 def _load_matrices(c: Context, i: Instruction) -> None:
@@ -86,9 +102,16 @@ def _matrix_rows(c: Context, i: Instruction, place: Operand, *, counted: int) ->
     access = open_access(c, i, place, space, element="i64", count=_ROW_BYTES // 8)
     access = access.spread(c)
     count_access(c, access, counted)
-    places = resolve(c, access)
+    places, suspects = _checked(c, access)
     c.mask = whole
-    return _Rows(count, transposed, access, places)
+    return _Rows(count, transposed, access, places, suspects)
+
+
+def _checked(c: Context, access: Access) -> tuple[Places, Value]:
+    """Check the rows, but for stores that change nothing: warps with the same values may store them to one place."""
+    if access.action is not Action.WRITE or not watches_shared(c, access) or watches_global(c, access):
+        return resolve(c, access), _NO_LANES
+    return Places(translate(c, access), _NO_LANES), watch(c, access, access.action)
 
 
 def _row_places(c: Context, hosts: Value, first: int) -> Value:
@@ -124,14 +147,46 @@ def _store_matrices(c: Context, i: Instruction) -> None:
     values = registers(c, i, vector)
     if len(values) != rows.count:
         raise c.unsupported(i, "a fragment of another size")
-    for matrix, (item, value) in enumerate(zip(vector.items, values, strict=True)):
-        first = _MATRIX_LANES * matrix
-        if not rows.transposed:
-            _store_part(c, rows, _row_places(c, rows.places.hosts, first), item, value)
-            continue
-        for place in range(2):
-            half = c.e.cast("trunc", c.e.number("lshr", value, 16 * place), "i16")
-            _store_part(c, rows, _column_places(c, rows.places.hosts, first, place), item, half)
+    parts = [
+        part
+        for matrix, (item, value) in enumerate(zip(vector.items, values, strict=True))
+        for part in _parts(c, rows, _MATRIX_LANES * matrix, item, value)
+    ]
+    _blame(c, rows, parts)
+    for part in parts:
+        _store_part(c, rows, part.hosts, part.item, part.value)
+
+
+def _parts(c: Context, rows: _Rows, first: int, item: Operand, value: Value) -> Iterator[_Part]:
+    """Take one matrix, whose rows the lanes from `first` on point to, apart."""
+    if not rows.transposed:
+        row = tuple(first + lane // 4 for lane in range(WARP))
+        yield _Part(_row_places(c, rows.places.hosts, first), item, value, row)
+        return
+    for place in range(2):
+        half = c.e.cast("trunc", c.e.number("lshr", value, 16 * place), "i16")
+        row = tuple(first + lane % 4 * 2 + place for lane in range(WARP))
+        yield _Part(_column_places(c, rows.places.hosts, first, place), item, half, row)
+
+
+def _blame(c: Context, rows: _Rows, parts: Sequence[_Part]) -> None:
+    """Report the first of the suspects whose row would change."""
+    if rows.suspects == _NO_LANES:
+        return
+
+    def guilty() -> list[Value]:
+        changed = constant("i32", 0, WARP)
+        for part in parts:
+            kind = part.value.element
+            there = c.e.call(f"sgpu_gather_{kind}", constant(kind, 0, WARP), part.hosts, c.bits())
+            differs = c.e.compare("icmp ne", there, c.e.splat(part.value))
+            pointing = pattern("i32", [1 << row for row in part.rows])
+            changed = c.e.binary("or", changed, c.e.select(differs, pointing, constant("i32", 0, WARP)))
+        found = c.e.binary("and", rows.suspects, c.e.reduce("or", changed))
+        blame_changes(c, rows.access, found, kind=RACE_SHARED)
+        return [found]
+
+    c.rarely(c.e.compare("icmp ne", rows.suspects, _NO_LANES), guilty)
 
 
 def _store_part(c: Context, rows: _Rows, hosts: Value, item: Operand, value: Value) -> None:

@@ -211,3 +211,24 @@ def test_stmatrix_and_movmatrix(card, transposed):
     assert card.get(moved, np.zeros((32, 2), np.uint16)).tolist() == [
         turned[t // 4, t % 4 * 2 : t % 4 * 2 + 2].tolist() for t in range(32)
     ]
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("other", [None, 0, 77, 255])
+def test_warps_may_stmatrix_the_same_values_to_the_same_rows_and_no_others(card, transposed, other):
+    trans = ".trans" if transposed else ""
+    text = f"""{HEAD}.visible .entry k(.param .u64 p0) {{
+      .shared .align 16 .b8 tile[512]; .reg .b32 %t, %l, %s, %v<4>; .reg .b64 %p;
+      mov.u32 %t, %tid.x; and.b32 %l, %t, 31; ld.param.u64 %p, [p0]; mad.wide.u32 %p, %t, 16, %p;
+      ld.global.v4.b32 {{%v0, %v1, %v2, %v3}}, [%p];
+      mov.u32 %s, tile; mad.lo.u32 %s, %l, 16, %s;
+      stmatrix.sync.aligned.m8n8.x4{trans}.shared.b16 [%s], {{%v0, %v1, %v2, %v3}}; ret; }}"""
+    values = np.tile(np.arange(256, dtype=np.uint16), (2, 1))
+    if other is not None:
+        values[1, other] += 1
+    report = card.run(load_module(text), "k", (1,), (64,), card.put(values), threads=1)
+    assert [str(found.kind) for found in report.diagnostics] == ["data_race_shared"] * (other is not None)
+    if other is not None:  # element 2 r + c of lane l is in row l // 4 of matrix r, or in column l // 4
+        lane, matrix, place = other // 8, other % 8 // 2, other % 2
+        row = lane % 4 * 2 + place if transposed else lane // 4
+        assert f"offset {16 * (8 * matrix + row)} of" in report.diagnostics[0].message
