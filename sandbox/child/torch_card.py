@@ -47,14 +47,16 @@ class CardTensor(torch.Tensor):  # type: ignore[misc] # torch is untyped here
     def __new__(cls: type[Self], inner: torch.Tensor, card: TorchCard) -> Self:
         """Make the outer tensor."""
         del card  # `__init__` keeps it
-        made: Self = torch.Tensor._make_wrapper_subclass(  # noqa: SLF001 - PyTorch's documented way
-            cls,
-            inner.shape,
-            strides=inner.stride(),
-            storage_offset=inner.storage_offset(),
-            dtype=inner.dtype,
-            device=CUDA,
-        )
+        # In inference mode too it has a version: one that is a view of a tensor from before would have to share that.
+        with torch.inference_mode(mode=False):
+            made: Self = torch.Tensor._make_wrapper_subclass(  # noqa: SLF001 - PyTorch's documented way
+                cls,
+                inner.shape,
+                strides=inner.stride(),
+                storage_offset=inner.storage_offset(),
+                dtype=inner.dtype,
+                device=CUDA,
+            )
         return made
 
     def __init__(self, inner: torch.Tensor, card: TorchCard) -> None:

@@ -19,6 +19,12 @@ import torch
 from simgpu import DeviceMemory, UnsupportedError
 from simgpu.specs import WARP_SIZE, DeviceSpec
 
+_WITHOUT_EFFECT = (
+    "_lazy_init", "init", "synchronize", "empty_cache", "set_device", "set_stream", "manual_seed", "manual_seed_all",
+    "reset_peak_memory_stats",
+)  # fmt: skip
+"""What there is nothing to do for: tensors of the card need no driver, and work has ended when its launch returns."""
+
 Clock = Callable[[], float]
 """Microseconds of modelled time so far."""
 
@@ -135,31 +141,36 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
         def query(self) -> bool:
             return True
 
-    cuda._lazy_init = _nothing  # noqa: SLF001 - tensors of the card need no driver
-    for name in ("init", "synchronize", "empty_cache", "set_device", "set_stream", "manual_seed", "manual_seed_all"):
-        setattr(cuda, name, _nothing)
-    cuda.reset_peak_memory_stats = _nothing
-    cuda.is_available = cuda.is_initialized = cuda.is_bf16_supported = lambda *_, **__: True
-    cuda.device_count = lambda: 1
-    cuda.current_device = lambda: 0
-    cuda.current_stream = cuda.default_stream = lambda *_, **__: default
-    cuda.get_device_properties = lambda *_, **__: properties
-    cuda.get_device_capability = lambda *_, **__: spec.compute_capability
-    cuda.get_device_name = lambda *_, **__: spec.title
-    cuda.mem_get_info = lambda *_, **__: (memory.capacity - memory.used, memory.capacity)
-    cuda.memory_allocated = cuda.max_memory_allocated = lambda *_, **__: memory.used
+    answers: dict[str, Callable[[], object]] = {
+        **dict.fromkeys(_WITHOUT_EFFECT, lambda: None),
+        **dict.fromkeys(("is_available", "is_initialized", "is_bf16_supported"), lambda: True),
+        **dict.fromkeys(("current_stream", "default_stream"), lambda: default),
+        **dict.fromkeys(("memory_allocated", "max_memory_allocated"), lambda: memory.used),
+        **dict.fromkeys(("current_device", "_exchange_device", "_maybe_exchange_device"), lambda: 0),
+        "device_count": lambda: 1,
+        "get_device_properties": lambda: properties,
+        "get_device_capability": lambda: spec.compute_capability,
+        "get_device_name": lambda: spec.title,
+        "mem_get_info": lambda: (memory.capacity - memory.used, memory.capacity),
+    }
+    for name, answer in answers.items():
+        setattr(cuda, name, _answering(answer))
     cuda.Stream, cuda.Event = Stream, Event
     cuda.device = cuda.stream = cuda.device_of = _no_switch
     cuda.CUDAGraph = cuda.graph = cuda.make_graphed_callables = _unsupported("CUDA graphs of PyTorch")
     # A module's parameters become the card's tensors themselves: changing them in place would lose what they are.
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     torch.compile = _unsupported("torch.compile")
+    _take_inductors_code()
+    for name in ("backward", "grad"):
+        setattr(torch.autograd, name, _on_host_only(getattr(torch.autograd, name)))
     for name in ("tensor", "as_tensor"):
         setattr(torch, name, _made_on_host(getattr(torch, name)))
 
 
-def _nothing(*_: object, **__: object) -> None:
-    """Accept any arguments; there is nothing to do on one card with one stream."""
+def _answering(answer: Callable[[], object]) -> Callable[..., object]:
+    """Return a function that takes any arguments, of one card with one stream; PyTorch's tracer wants each another."""
+    return lambda *_, **__: answer()
 
 
 @contextmanager
@@ -173,6 +184,31 @@ def _unsupported(what: str) -> Callable[..., NoReturn]:
         raise UnsupportedError(f"{what}: not on a simulated card")
 
     return refuse
+
+
+def _take_inductors_code() -> None:
+    """Give the two functions of PyTorch's own that kernels which `torch.compile` wrote are launched with."""
+
+    def empty_strided(size: Sequence[int], stride: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        return torch.empty_strided(size, stride, dtype=dtype, device="cuda")
+
+    torch._C._cuda_getCurrentRawStream = lambda *_: Stream.cuda_stream  # noqa: SLF001
+    torch._C._dynamo.guards._empty_strided_cuda = empty_strided  # noqa: SLF001
+
+
+def _on_host_only(differentiate: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an entry of autograd that refuses the card's tensors by name: its engine asks for a CUDA build."""
+
+    @wraps(differentiate)
+    def checked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as PyTorch's own
+        roots = args[0] if args else kwargs.get("tensors", kwargs.get("outputs", ()))
+        if any(root.is_cuda for root in ((roots,) if isinstance(roots, torch.Tensor) else roots)):
+            raise UnsupportedError(
+                "PyTorch's autograd on the card's tensors: not on a simulated card; call the backward kernel itself"
+            )
+        return differentiate(*args, **kwargs)
+
+    return checked
 
 
 def _made_on_host(make: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

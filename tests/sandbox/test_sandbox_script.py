@@ -62,6 +62,36 @@ print(f"{x.max()} {x.max():.3f}", x.sum())
     ]
 
 
+def test_a_kernel_runs_in_inference_mode(sim_run):
+    body = """
+x = torch.ones(1, 1000, device="cuda")
+with torch.inference_mode():
+    flat = x.squeeze(0)[None].view(-1)
+    y = torch.empty_like(flat)
+    add[(4,)](flat, flat, y, 1000, BLOCK=256)
+    y.add_(1)
+    print((y * flat).sum().item())
+"""
+    done = sim_run(ADD + body)
+    assert (done.returncode, done.stdout) == (0, "3000.0\n"), done.stderr
+
+
+def test_a_kernel_runs_within_what_torch_compile_writes_around_it(sim_run):
+    body = """
+from torch._C import _cuda_getCurrentRawStream as get_raw_stream
+from torch._dynamo.testing import rand_strided
+empty_strided_cuda = torch._C._dynamo.guards._empty_strided_cuda
+with torch.cuda._DeviceGuard(0):
+    torch.cuda.set_device(0)
+    x, out = rand_strided((1000,), (1,), device="cuda:0"), empty_strided_cuda((1000,), (1,), torch.float32)
+    stream = get_raw_stream(0)
+    add[(4,)](x, x, out, 1000, BLOCK=256)
+print(stream, torch.equal(out, x + x))
+"""
+    done = sim_run(ADD + body)
+    assert (done.returncode, done.stdout) == (0, "0 True\n"), done.stderr
+
+
 def test_a_fault_of_a_kernel_is_the_scripts_own_with_both_lines(sim_run):
     done = sim_run(ADD + BODY.replace("N", "1001"))
     assert done.returncode == 1
@@ -80,8 +110,19 @@ def test_a_fault_of_a_kernel_is_the_scripts_own_with_both_lines(sim_run):
             3,
             "`sim run` runs no extension of PyTorch",
         ),
+        (
+            "import torch\nx = torch.ones(3, device='cuda', requires_grad=True)\n(x * x).sum().backward()",
+            3,
+            "PyTorch's autograd on the card's tensors",
+        ),
+        (
+            "import torch\nx = torch.ones(1, device='cuda', requires_grad=True)\ntorch.autograd.grad(outputs=[x * x], inputs=[x])",
+            3,
+            "PyTorch's autograd on the card's tensors",
+        ),
+        ("import torch\nx = torch.ones(3, requires_grad=True)\n(x * x).sum().backward()\nassert x.grad[0] == 2", 0, ""),
     ],
-    ids=["code", "text", "extension"],
+    ids=["code", "text", "extension", "backward", "grad", "on_the_host"],
 )
 def test_a_script_ends_as_under_python_or_says_what_is_missing(ending, code, said, sim_run):
     done = sim_run(ending)
