@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 from sandbox.child.torch_ops import SCALAR_ELEMENTS, OpClass, OpLog, classify
 from sandbox.evidence import HostOpKind
 from sandbox.layouts import extent
-from simgpu import DeviceMemory
+from simgpu import DeviceMemory, UnsupportedError
 from simgpu.specs import DeviceSpec
 
 CUDA = torch.device("cuda", 0)
@@ -70,6 +70,15 @@ class CardTensor(torch.Tensor):  # type: ignore[misc] # torch is untyped here
     def numpy(self, **_: object) -> Any:  # noqa: ANN401 - as PyTorch's own
         """Refuse, as PyTorch does for tensors of a GPU."""
         raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
+
+    def register_hook(self, *_: object) -> Any:  # noqa: ANN401 - as PyTorch's own
+        """Refuse: the backward pass over the card's tensors calls none."""
+        raise UnsupportedError("register_hook on the card's tensors: not on a simulated card")
+
+    def retain_grad(self) -> None:
+        """Refuse for what is no leaf: the backward pass over the card's tensors keeps the leaves' gradients alone."""
+        if not self.is_leaf:
+            raise UnsupportedError("retain_grad on the card's tensors: not on a simulated card")
 
     def tolist(self) -> Any:  # noqa: ANN401 - as PyTorch's own
         """Return the values, copied to the host first."""

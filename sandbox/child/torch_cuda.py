@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Self
 
 import torch
 
+from sandbox.child import torch_autograd
 from simgpu import DeviceMemory, UnsupportedError
 from simgpu.specs import WARP_SIZE, DeviceSpec
 
@@ -162,8 +163,7 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     torch.compile = _unsupported("torch.compile")
     _take_inductors_code()
-    for name in ("backward", "grad"):
-        setattr(torch.autograd, name, _on_host_only(getattr(torch.autograd, name)))
+    torch_autograd.take_over()
     for name in ("tensor", "as_tensor"):
         setattr(torch, name, _made_on_host(getattr(torch, name)))
 
@@ -194,21 +194,6 @@ def _take_inductors_code() -> None:
 
     torch._C._cuda_getCurrentRawStream = lambda *_: Stream.cuda_stream  # noqa: SLF001
     torch._C._dynamo.guards._empty_strided_cuda = empty_strided  # noqa: SLF001
-
-
-def _on_host_only(differentiate: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an entry of autograd that refuses the card's tensors by name: its engine asks for a CUDA build."""
-
-    @wraps(differentiate)
-    def checked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as PyTorch's own
-        roots = args[0] if args else kwargs.get("tensors", kwargs.get("outputs", ()))
-        if any(root.is_cuda for root in ((roots,) if isinstance(roots, torch.Tensor) else roots)):
-            raise UnsupportedError(
-                "PyTorch's autograd on the card's tensors: not on a simulated card; call the backward kernel itself"
-            )
-        return differentiate(*args, **kwargs)
-
-    return checked
 
 
 def _made_on_host(make: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -62,6 +62,43 @@ print(f"{x.max()} {x.max():.3f}", x.sum())
     ]
 
 
+def test_a_backward_pass_gives_the_gradients_that_it_gives_on_the_host(sim_run):
+    body = """
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, factor, mask, bias):
+        ctx.save_for_backward(x, mask)
+        ctx.factor = factor
+        return x * x * factor * mask + bias, x + 1
+
+    @staticmethod
+    def backward(ctx, first, second):
+        x, mask = ctx.saved_tensors
+        return 2 * x * ctx.factor * mask * first + second, None, None, first.sum(0)
+
+def net(x, w, b, mask):
+    left, right = (x @ w).split(2, -1)
+    y, z = Scaled.apply(torch.relu(left) + torch.softmax(right, -1), 1.5, mask, b)
+    h = torch.stack([y, y.exp(), z], 0)[1:].transpose(0, 1)
+    return (h * h).mean() + x[0].sum() + b.prod()
+
+def gradients(device):
+    torch.manual_seed(3)
+    x, w, b = (torch.randn(shape).to(device).requires_grad_() for shape in ((5, 3), (3, 4), (2,)))
+    mask = torch.tensor([1.0, 0.0]).to(device)
+    for _ in range(2):
+        net(x, w, b, mask).backward()
+    (w * w).backward(torch.ones(3, 4).to(device))
+    return [leaf.grad.cpu() for leaf in (x, w, b)]
+
+for here, there in zip(gradients("cuda"), gradients("cpu")):
+    torch.testing.assert_close(here, there)
+print("same")
+"""
+    done = sim_run(ADD + body)
+    assert (done.returncode, done.stdout) == (0, "same\n"), done.stderr
+
+
 def test_a_kernel_runs_in_inference_mode(sim_run):
     body = """
 x = torch.ones(1, 1000, device="cuda")
@@ -111,18 +148,28 @@ def test_a_fault_of_a_kernel_is_the_scripts_own_with_both_lines(sim_run):
             "`sim run` runs no extension of PyTorch",
         ),
         (
-            "import torch\nx = torch.ones(3, device='cuda', requires_grad=True)\n(x * x).sum().backward()",
-            3,
-            "PyTorch's autograd on the card's tensors",
-        ),
-        (
             "import torch\nx = torch.ones(1, device='cuda', requires_grad=True)\ntorch.autograd.grad(outputs=[x * x], inputs=[x])",
             3,
-            "PyTorch's autograd on the card's tensors",
+            "torch.autograd.grad on the card's tensors",
+        ),
+        (
+            "import torch\nx = torch.ones(1, device='cuda', requires_grad=True)\n(x * x).backward(create_graph=True)",
+            3,
+            "create_graph or inputs on the card's tensors",
+        ),
+        (
+            "import torch\nx = torch.ones(1, device='cuda', requires_grad=True)\n(2 * x).register_hook(print)",
+            3,
+            "register_hook on the card's tensors",
+        ),
+        (
+            "import torch\nx = torch.ones(2, device='cuda', requires_grad=True)\n(2 * x).backward()",
+            1,
+            "grad can be implicitly created only for scalar outputs",
         ),
         ("import torch\nx = torch.ones(3, requires_grad=True)\n(x * x).sum().backward()\nassert x.grad[0] == 2", 0, ""),
     ],
-    ids=["code", "text", "extension", "backward", "grad", "on_the_host"],
+    ids=["code", "text", "extension", "grad", "create_graph", "hook", "no_scalar", "on_the_host"],
 )
 def test_a_script_ends_as_under_python_or_says_what_is_missing(ending, code, said, sim_run):
     done = sim_run(ending)
