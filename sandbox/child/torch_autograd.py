@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any
 
 import torch
+from torch.autograd.graph import get_gradient_edge
 
 from simgpu import UnsupportedError
 
@@ -57,12 +58,11 @@ def _backward(  # noqa: PLR0917 -- PyTorch's own signature
     reached: defaultdict[Any, Gradients] = defaultdict(dict)
     with torch.no_grad():
         for root, seed in zip(roots, seeds, strict=True):
-            if root.grad_fn is None:
-                raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
             if seed is None and root.numel() != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            _add(reached[root.grad_fn], root.output_nr, torch.ones_like(root) if seed is None else seed)
-        for node in _in_order([root.grad_fn for root in roots]):
+            edge = get_gradient_edge(root)
+            _add(reached[edge.node], edge.output_nr, torch.ones_like(root) if seed is None else seed)
+        for node in _in_order(list(reached)):
             for target, number, gradient in _passed_on(node, reached.pop(node, {})):
                 _add(reached[target], number, gradient)
 
@@ -77,7 +77,7 @@ def _in_order(starts: Sequence[Any]) -> Iterator[Any]:
                 if target not in seen:
                     seen.add(target)
                     open_.append(target)
-    ready = [node for node in dict.fromkeys(starts) if not leading[node]]
+    ready = [node for node in starts if not leading[node]]
     while ready:
         node = ready.pop()
         yield node
@@ -96,10 +96,11 @@ def _passed_on(node: Any, gradients: Gradients) -> Iterator[tuple[Any, int, torc
         leaf, gradient = node.variable, gradients[0]
         leaf.grad = gradient.detach().clone() if leaf.grad is None else leaf.grad + gradient
         return
-    given = [gradients.get(number) for number in range(max(gradients) + 1)]
+    given = [gradients.get(number) for number in range(len(node._input_metadata))]  # noqa: SLF001 - its results'
     edges = [edge for edge in node.next_functions if edge[0] is not None]
     if isinstance(node, torch.autograd.function.BackwardCFunction):
-        found = zip(_listed(node.apply(*given)), node.needs_input_grad, strict=True)
+        # A function of the script's own: it answers for all arguments, tensors or not, and takes no None.
+        found = zip(_listed(node.apply(*_with_zeros(node, given))), node.needs_input_grad, strict=True)
         results = [result for result, needed in found if needed]
     else:
         found = zip(_listed(node(*given)), node.next_functions, strict=True)
@@ -107,6 +108,12 @@ def _passed_on(node: Any, gradients: Gradients) -> Iterator[tuple[Any, int, torc
     for (target, number), result in zip(edges, results, strict=True):
         if result is not None:
             yield target, number, result
+
+
+def _with_zeros(node: Any, gradients: Sequence[torch.Tensor | None]) -> Iterator[torch.Tensor]:  # noqa: ANN401 - untyped in torch
+    """Yield zeros for what did not reach a result, as PyTorch gives them."""
+    for gradient, one in zip(gradients, node._input_metadata, strict=True):  # noqa: SLF001 - the results' shapes
+        yield torch.zeros(one.shape, dtype=one.dtype, device=one.device) if gradient is None else gradient
 
 
 def _add(gradients: Gradients, number: int, gradient: torch.Tensor) -> None:

@@ -69,16 +69,16 @@ class Scaled(torch.autograd.Function):
     def forward(ctx, x, factor, mask, bias):
         ctx.save_for_backward(x, mask)
         ctx.factor = factor
-        return x * x * factor * mask + bias, x + 1
+        return x * x * factor * mask + bias, x + 1, x.sum(), x - 1
 
     @staticmethod
-    def backward(ctx, first, second):
+    def backward(ctx, first, second, third, fourth):
         x, mask = ctx.saved_tensors
-        return 2 * x * ctx.factor * mask * first + second, None, None, first.sum(0)
+        return 2 * x * ctx.factor * mask * first + second + third + fourth, None, None, first.sum(0)
 
 def net(x, w, b, mask):
     left, right = (x @ w).split(2, -1)
-    y, z = Scaled.apply(torch.relu(left) + torch.softmax(right, -1), 1.5, mask, b)
+    y, z, *_ = Scaled.apply(torch.relu(left) + torch.softmax(right, -1), 1.5, mask, b)
     h = torch.stack([y, y.exp(), z], 0)[1:].transpose(0, 1)
     return (h * h).mean() + x[0].sum() + b.prod()
 
@@ -89,6 +89,7 @@ def gradients(device):
     for _ in range(2):
         net(x, w, b, mask).backward()
     (w * w).backward(torch.ones(3, 4).to(device))
+    x.backward(torch.ones(5, 3).to(device))
     return [leaf.grad.cpu() for leaf in (x, w, b)]
 
 for here, there in zip(gradients("cuda"), gradients("cpu")):
@@ -167,9 +168,10 @@ def test_a_fault_of_a_kernel_is_the_scripts_own_with_both_lines(sim_run):
             1,
             "grad can be implicitly created only for scalar outputs",
         ),
+        ("import torch\ntorch.ones(1, device='cuda').backward()", 1, "RuntimeError"),
         ("import torch\nx = torch.ones(3, requires_grad=True)\n(x * x).sum().backward()\nassert x.grad[0] == 2", 0, ""),
     ],
-    ids=["code", "text", "extension", "grad", "create_graph", "hook", "no_scalar", "on_the_host"],
+    ids=["code", "text", "extension", "grad", "create_graph", "hook", "no_scalar", "no_gradient", "on_the_host"],
 )
 def test_a_script_ends_as_under_python_or_says_what_is_missing(ending, code, said, sim_run):
     done = sim_run(ending)
