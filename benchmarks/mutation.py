@@ -311,7 +311,8 @@ def run(subjects: Sequence[Subject], sample: int, jobs: int, output: Path) -> No
             if record.outcome is not Outcome.SURVIVED:
                 raise SystemExit(f"{record.kernel} is not right: {record}")
             if not record.kernelbench_passed:
-                progress.print(f"{record.kernel} is left out: KernelBench's rule rejects it, right as it is")
+                told = f"{record.kernel} is left out: KernelBench's rule rejects it, right as it is"
+                progress.console.print(told, markup=False)
                 beyond.add(record.kernel)
         left = [mutant for mutant in left if mutant.subject.name not in beyond]
         faulty = in_parallel((partial(runner.start, mutant) for mutant in left), jobs)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import bisect
 import ctypes
-import mmap
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simgpu.errors import OutOfDeviceMemoryError
+from simgpu.pages import give_back, reserve
 from simgpu.runtime.state import PAGE_BITS, POISON
-from simgpu.tags import WriteTags, release_pages
+from simgpu.tags import WriteTags
 
 ALIGNMENT = 256
 _RED_ZONE = 256
 """Unused bytes behind each allocation, so that a small overrun hits no other one."""
 _LARGE = 1 << 19
-_MAP_NORESERVE = 0x4000
 _POISON_LIMIT = 64 << 20
 """Larger allocations are poisoned so far only: touching all of a very large one costs real memory."""
 
@@ -63,7 +62,7 @@ class DeviceMemory:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self._arena = mmap.mmap(-1, 2 * capacity, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE)
+        self._arena = reserve(2 * capacity)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._arena))
         self._top = -(-self._base // ALIGNMENT) * ALIGNMENT
         self._start = self._top
@@ -168,13 +167,9 @@ class DeviceMemory:
         self._allocations[place] = replace(allocation, freed=True)
         self._used -= _footprint(allocation.size)
         if allocation.size >= _LARGE:
-            self._give_back(allocation)
-
-    def _give_back(self, allocation: Allocation) -> None:
-        """Give the host its memory back at once: the range itself is used again last."""
-        start, stop = allocation.address - self._base, allocation.end - self._base
-        release_pages(self._arena, start, stop)
-        self.tags.forget(allocation.address - self._start, allocation.end - self._start)
+            # The range is used again last; the host has its memory back at once.
+            give_back(self._arena, allocation.address - self._base, allocation.end - self._base)
+            self.tags.forget(allocation.address - self._start, allocation.end - self._start)
 
     def view(self, address: int, nbytes: int) -> memoryview:
         """Return a writable view of device memory; the range must lie within the arena."""

@@ -9,7 +9,6 @@ from functools import cache
 
 _MANGLED = re.compile(r"\b_Z\w+")
 _LIBRARIES = ("libstdc++.so.6", "libc++abi.dylib")
-_OPENING = {")": "(", ">": "<", "]": "["}
 
 
 def readable(text: str) -> str:
@@ -30,7 +29,7 @@ def _name(mangled: str) -> str:
     try:
         return _without_types(ctypes.string_at(held).decode())
     finally:
-        _free(held)
+        ctypes.CDLL(None).free(ctypes.c_void_p(held))
 
 
 @cache
@@ -46,16 +45,12 @@ def _demangler() -> Callable[..., int | None] | None:
     return None
 
 
-def _free(address: int) -> None:
-    ctypes.CDLL(None).free(ctypes.c_void_p(address))
-
-
 def _without_types(declared: str) -> str:
     """Return the name in a declaration: what comes before its parameters, and behind the type of its result."""
     end = _start_of_parameters(declared)
     depth, start = 0, 0
     for place, letter in enumerate(declared[:end]):
-        depth += (letter in _OPENING.values()) - (letter in _OPENING)
+        depth += (letter in "(<[") - (letter in ")>]")
         if letter == " " and depth == 0:
             start = place + 1
     return declared[start:end]

@@ -119,15 +119,21 @@ def run_program(
                 on_launch(_REPORTS.validate_json(news.message))
             else:
                 troubles.append(news)
-    code = child.wait()
-    if code < 0:
-        why = "; if nobody did that, this machine ran out of memory" if code == -signal.SIGKILL else ""
-        _LOG.warning("the program was ended by %s%s", signal.Signals(-code).name, why)
+    code = _exit_code(child.wait())
     for trouble in troubles:
         if trouble.kind == _NewsKind.UNSUPPORTED:
             raise UnsupportedError(trouble.message)
         raise ProgramError(trouble.message)
-    return code if code >= 0 else _SIGNAL_BASE - code
+    return code
+
+
+def _exit_code(ended: int) -> int:
+    """Return a process' exit code as a shell gives it, and tell of a signal, which a shell would name too."""
+    if ended >= 0:
+        return ended
+    why = "; if nobody sent it, this machine ran out of memory" if ended == -signal.SIGKILL else ""
+    _LOG.warning("the program was ended by signal %d (%s)%s", -ended, signal.strsignal(-ended), why)
+    return _SIGNAL_BASE - ended
 
 
 def _call_main(library: Path, args: Sequence[str]) -> int:

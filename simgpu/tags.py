@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simgpu.pages import give_back, reserve
 from simgpu.runtime import state
 
 _TAG_BYTES = 4
@@ -22,7 +23,6 @@ _PUBLICATIONS = 1 << 22
 """Stamps for publications in one launch; blocks that publish more often are watched no further."""
 _SLACK = 1 << 12
 """Further stamps, for workers that take one at the same time."""
-_MAP_NORESERVE = 0x4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class WriteTags:
     """One card's tags: as much address space as its memory in use asks for, of which only what is written is real."""
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._memory = reserve(mmap.PAGESIZE)
         self._next = 1
         self._turn = threading.Lock()
 
@@ -109,20 +109,11 @@ class WriteTags:
         if self._turn.acquire(blocking=False):
             try:
                 for shift in _SHIFTS:
-                    release_pages(self._memory, (start >> shift) * _TAG_BYTES, (stop >> shift) * _TAG_BYTES)
+                    give_back(self._memory, (start >> shift) * _TAG_BYTES, (stop >> shift) * _TAG_BYTES)
             finally:
                 self._turn.release()
 
     def _renew(self, nbytes: int) -> None:
         """Begin with empty tags: no launch before this one matters to it."""
-        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
-        self._memory = mmap.mmap(-1, max(2 * nbytes, len(self._memory)), flags=flags)
+        self._memory = reserve(max(2 * nbytes, len(self._memory)))
         self._next = 1
-
-
-def release_pages(memory: mmap.mmap, start: int, stop: int) -> None:
-    """Give the host the whole pages from byte `start` to `stop` of anonymous memory back; they read as zeros then."""
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    length = min(stop, len(memory)) // mmap.PAGESIZE * mmap.PAGESIZE - first
-    if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
-        memory.madvise(mmap.MADV_DONTNEED, first, length)

@@ -18,7 +18,7 @@ from tasks.errors import UserError
 _PROGRAM = "program.so"
 _SYSTEM = Path("/usr")
 """Headers below it belong to the compiler, whose version is part of the key."""
-_TEXTS = frozenset(
+_SOURCES_AND_HEADERS = frozenset(
     [".cu", ".cuh", ".h", ".hh", ".hpp", ".hxx", ".inc", ".inl", ".ipp", ".tpp", ".c", ".cc", ".cpp", ".cxx"]
 )
 _OWN_NAMES = ("-Xlinker", "-Bsymbolic")
@@ -59,8 +59,7 @@ def compile_program(
     """
     _check_paths(sources, include)
     settings = settings or SandboxSettings.load()
-    isolation = choose_isolation(settings.isolation)
-    compiler = Compiler(find_toolchain(), isolation, settings.compile_limits, settings)
+    compiler = Compiler(find_toolchain(), choose_isolation(settings.isolation), settings.compile_limits, settings)
     files = tuple(source.resolve() for source in sources)
     folders = tuple(dict.fromkeys([*(file.parent for file in files), *(folder.resolve() for folder in include)]))
     readable = tuple(path for folder in folders for path in _shown(folder))
@@ -95,7 +94,7 @@ def _shown(folder: Path) -> Iterable[Path]:
     """
     if not any(Path(own).is_relative_to(folder) for own in (TEMPORARY, SHARED_MEMORY)):
         return (folder,)
-    return sorted(path for path in folder.iterdir() if path.suffix in _TEXTS and path.is_file())
+    return sorted(path for path in folder.iterdir() if path.suffix in _SOURCES_AND_HEADERS and path.is_file())
 
 
 def _check_paths(sources: Sequence[Path], include: Sequence[Path]) -> None:

@@ -104,22 +104,8 @@ class Stream:
         pass
 
 
-def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) -> None:
-    """Make `torch.cuda` and `device="cuda"` mean a simulated card, for the rest of this process.
-
-    Parameters
-    ----------
-    spec, memory
-        The card.
-    clock
-        What events read.
-    guard
-        The compiled device guard (see `native/cuda_guard.cpp`).
-    """
-    ctypes.CDLL(str(guard))
-    cuda = torch.cuda
-    properties = DeviceProperties.of(spec)
-    default = Stream()
+def _event_class(clock: Clock) -> type:
+    """Return the class of events, which read the card's modelled clock."""
 
     class Event:
         """A point on the card's modelled clock."""
@@ -142,6 +128,26 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
         def query(self) -> bool:
             return True
 
+    return Event
+
+
+def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) -> None:
+    """Make `torch.cuda` and `device="cuda"` mean a simulated card, for the rest of this process.
+
+    Parameters
+    ----------
+    spec, memory
+        The card.
+    clock
+        What events read.
+    guard
+        The compiled device guard (see `native/cuda_guard.cpp`).
+    """
+    ctypes.CDLL(str(guard))
+    cuda = torch.cuda
+    properties = DeviceProperties.of(spec)
+    default = Stream()
+
     answers: dict[str, Callable[[], object]] = {
         **dict.fromkeys(_WITHOUT_EFFECT, lambda: None),
         **dict.fromkeys(("is_available", "is_initialized", "is_bf16_supported"), lambda: True),
@@ -156,7 +162,7 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
     }
     for name, answer in answers.items():
         setattr(cuda, name, _answering(answer))
-    cuda.Stream, cuda.Event = Stream, Event
+    cuda.Stream, cuda.Event = Stream, _event_class(clock)
     cuda.device = cuda.stream = cuda.device_of = _no_switch
     cuda.CUDAGraph = cuda.graph = cuda.make_graphed_callables = _unsupported("CUDA graphs of PyTorch")
     # A module's parameters become the card's tensors themselves: changing them in place would lose what they are.

@@ -8,20 +8,21 @@ import mmap
 from typing import Protocol
 from weakref import WeakSet
 
+from simgpu.pages import reserve
+
 STACK_BYTES = 8 << 20
 """Address space of one stack, of which only what is used becomes memory. A register is 128 bytes here or 256, so the
 frame of a kernel with two thousand of them alive takes half a megabyte."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _PROT_NONE = 0
-_FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 
 class FiberStacks:
     """A row of stacks; `address` is the lowest one's, and stack `n` begins `n * STACK_BYTES` above."""
 
     def __init__(self, count: int) -> None:
-        self._memory = mmap.mmap(-1, count * STACK_BYTES, flags=_FLAGS)
+        self._memory = reserve(count * STACK_BYTES)
         if hasattr(mmap, "MADV_NOHUGEPAGE"):  # the first page in use would otherwise cost two megabytes
             self._memory.madvise(mmap.MADV_NOHUGEPAGE)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
