@@ -13,6 +13,9 @@ import tvm_ffi
 from cuda.bindings import driver
 
 from sandbox.child.gpu_clock import GpuClock
+from sandbox.child.gpu_driver import DriverError, checked, function_of, launch
+from sandbox.child.gpu_hold import DeviceHold, EndMark
+from sandbox.child.gpu_memory import poison_free_memory
 from sandbox.child.lateness import LateWrites
 from sandbox.child.launch_watch import LaunchWatch, Seen
 from sandbox.child.library import load_entry
@@ -29,11 +32,9 @@ from tasks.values import DType
 Results = tuple[torch.Tensor, ...]
 Entry = Callable[[Sequence[torch.Tensor]], Results]
 _ILLEGAL = ("illegal memory access", "misaligned address", "illegal instruction", "unspecified launch failure")
+_HOLD_SECONDS = 0.02
+"""How long a call may keep the host busy before its kernels begin while it is still enqueuing others."""
 _FORMATS = {DType.INT32: "<i", DType.INT64: "<q", DType.FLOAT32: "<f", DType.FLOAT64: "<d"}
-
-
-class DriverError(Exception):
-    """A call of the CUDA driver failed."""
 
 
 def open_context(index: int) -> None:
@@ -73,6 +74,9 @@ class GpuProgram:
     def __init__(self, entry: Entry, watch: LaunchWatch) -> None:
         self._entry = entry
         self._watch = watch
+        self._hold = DeviceHold()
+        self._aside = torch.cuda.Stream()
+        self._end = EndMark()
 
     def call(self, request: CallRequest, arguments: Sequence[Tensor]) -> Execution:
         """Run once. The checks, counters and schedules of the simulated device do not exist here."""
@@ -80,11 +84,15 @@ class GpuProgram:
 
         def work() -> Execution:
             tensors = [_placed(argument) for argument in arguments]
+            poison_free_memory(sum(len(argument.data) for argument in arguments))
+            torch.cuda.synchronize()
             late_writes = LateWrites()
             (results, read), device = self._watched(tensors)
             torch.cuda.synchronize()
             outputs = tuple(map(from_torch, read))
             late = late_writes.among(outputs, lambda: tuple(map(from_torch, results)))
+            if device.unjoined:
+                late = f"the caller's stream was done while {device.unjoined} was not: nothing had waited for it"
             return Execution(
                 state=ExitState.UNFINISHED if late else ExitState.OK,
                 message=late,
@@ -99,11 +107,14 @@ class GpuProgram:
 
     def _watched(self, tensors: Sequence[torch.Tensor]) -> tuple[tuple[Results, Results], Seen]:
         """Call the entry; return its results, what the caller's next kernel would read of them, and what was seen."""
+        stream = torch.cuda.current_stream()
 
         def called() -> tuple[Results, Results]:
-            results = self._entry(tensors)
-            # In the order of the caller's stream, waiting for no other.
-            return results, tuple(one.detach().clone() for one in results)
+            with self._hold.held(self._aside, _HOLD_SECONDS):
+                results = self._entry(tensors)
+                self._end.set_after(stream)
+                with torch.cuda.stream(stream):
+                    return results, tuple(one.detach().clone() for one in results)
 
         return self._watch.watch(called) if self._watch.works else (called(), Seen())
 
@@ -186,7 +197,7 @@ class _RawEntry:
     def __init__(self, config: CandidateConfig) -> None:
         self._spec = parse_launch_spec((config.folder / SPEC_FILE).read_text(encoding="utf-8"))
         ptx = Path(config.folder, config.ptx or "").read_bytes() + b"\0"
-        (self._module,) = _checked(driver.cuModuleLoadData(ptx))
+        (self._module,) = checked(driver.cuModuleLoadData(ptx))
 
     def __call__(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         shapes = [InputShape(DType(str(one.dtype).removeprefix("torch.")), tuple(one.shape)) for one in tensors]
@@ -202,35 +213,20 @@ class _RawEntry:
         return tuple(named[buffer.name] for buffer in plan.outputs)
 
     def _launch(self, step: PlannedLaunch, named: dict[str, torch.Tensor]) -> None:
-        (kernel,) = _checked(driver.cuModuleGetFunction(self._module, step.kernel.encode()))
+        kernel = function_of(self._module, step.kernel)
         packed = [
             struct.pack("<Q", named[item].data_ptr())
             if isinstance(item, str)
             else struct.pack(_FORMATS[item.dtype], item.value)
             for item in step.arguments
         ]
-        buffers = [ctypes.create_string_buffer(data, len(data)) for data in packed]
-        pointers = (ctypes.c_void_p * len(buffers))(*(ctypes.addressof(buffer) for buffer in buffers))
-        stream = torch.cuda.current_stream().cuda_stream
-        _checked(
-            driver.cuFuncSetAttribute(
-                kernel,
-                driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                step.dynamic_shared,
-            )
-        )
         shared = step.dynamic_shared
-        _checked(driver.cuLaunchKernel(kernel, *step.grid, *step.block, shared, stream, ctypes.addressof(pointers), 0))
+        attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        checked(driver.cuFuncSetAttribute(kernel, attribute, shared))
+        stream = torch.cuda.current_stream().cuda_stream
+        launch(kernel, step.grid, step.block, packed, stream=stream, dynamic_shared=shared)
 
 
 def _new(buffer: PlannedBuffer) -> torch.Tensor:
     make = torch.zeros if buffer.zero else torch.empty
     return make(buffer.shape, dtype=getattr(torch, buffer.dtype.value), device="cuda")
-
-
-def _checked(result: tuple[object, ...]) -> tuple[object, ...]:
-    code, *values = result
-    if code != driver.CUresult.CUDA_SUCCESS:
-        _, text = driver.cuGetErrorString(code)
-        raise DriverError(text.decode() if text else str(code))
-    return tuple(values)

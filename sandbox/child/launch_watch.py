@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from sandbox.child.gpu_hold import END_KERNEL, HOLD_KERNEL
 from sandbox.child.torch_ops import SCALAR_ELEMENTS
 from sandbox.evidence import HostOp, HostOpKind
 from sandbox.values import KernelResources, Launch
@@ -21,6 +23,8 @@ Result = TypeVar("Result")
 _TO_HOST = "DtoH"
 _SCALAR_BYTES = 8 * SCALAR_ELEMENTS
 """What a host program may read back: a count, a flag."""
+_ROUNDING_US = 0.5
+"""How exact a trace's times are. What waits for a kernel begins later after it than that, and no kernel is as short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class Seen:
     """In the order in which they began."""
     host_ops: tuple[HostOp, ...] = ()
     """Copies to the host that are more than a scalar."""
+    unjoined: str | None = None
+    """A kernel that was not done when the caller's stream was, as `EndMark` marked it."""
 
 
 class LaunchWatch:
@@ -72,8 +78,12 @@ def seen(events: Sequence[Mapping[str, Any]], own: Mapping[str, KernelResources]
         The candidate's kernels by demangled name; a launch of another kernel keeps the name that the trace gives.
     """
     ordered = sorted((one for one in events if one.get("ph") == "X"), key=lambda one: float(one["ts"]))
-    launches = tuple(_launch(one, own) for one in ordered if one.get("cat") == "kernel")
-    return Seen(launches, _brought_to_host(ordered))
+    kernels = [one for one in ordered if one.get("cat") == "kernel"]
+    theirs = [one for one in kernels if one["name"] not in {HOLD_KERNEL, END_KERNEL}]
+    launches = tuple(_launch(one, own) for one in theirs)
+    end = next((float(one["ts"]) for one in kernels if one["name"] == END_KERNEL), math.inf)
+    late = next((str(one["name"]) for one in theirs if float(one["ts"]) + float(one["dur"]) > end + _ROUNDING_US), None)
+    return Seen(launches, _brought_to_host(ordered), late)
 
 
 def _launch(event: Mapping[str, Any], own: Mapping[str, KernelResources]) -> Launch:

@@ -144,6 +144,38 @@ def test_work_that_is_left_on_another_stream_does_not_escape_the_clock():
     assert min(clock.samples(lambda: None, 10)) < 0.1 * min(plain)
 
 
+def test_a_result_that_nobody_waits_for_is_not_there_however_short_the_work(settings, sources):
+    device = parse_device("cuda:0")
+    text = (sources.parent.parent / "exploits" / "kernels" / "unjoined_stream.cu").read_text()
+    candidate = Candidate(language=Language.CUDA, files=(SourceFile(name="kernel.cu", text=text),))
+    argument = Tensor(dtype=DType.FLOAT32, shape=(64,), data=np.ones(64, "f4").tobytes())
+    with open_candidate(build(candidate, device.arch, settings), device, settings=settings) as session:
+        calls = [session.call([argument]) for _ in range(5)]
+    # The first call loads the kernel, which may wait for the device.
+    assert [(one.state, "relu_kernel" in one.message) for one in calls[1:]] == [(ExitState.UNFINISHED, True)] * 4
+
+
+HALF = """#include <torch/extension.h>
+__global__ void first_half(float* y, const float* x, int n) { if (threadIdx.x < n / 2) y[threadIdx.x] = x[threadIdx.x]; }
+torch::Tensor forward(torch::Tensor x) {
+  auto y = torch::empty_like(x);
+  first_half<<<1, 64>>>(y.data_ptr<float>(), x.data_ptr<float>(), x.numel());
+  return y;
+}
+"""
+
+
+def test_what_a_kernel_leaves_unwritten_is_no_number(settings):
+    device = parse_device("cuda:0")
+    candidate = Candidate(language=Language.CUDA, files=(SourceFile(name="kernel.cu", text=HALF),))
+    argument = Tensor(dtype=DType.FLOAT32, shape=(64,), data=np.ones(64, "f4").tobytes())
+    with open_candidate(build(candidate, device.arch, settings), device, settings=settings) as session:
+        for _ in range(3):
+            found = np.frombuffer(session.call([argument]).outputs[0].data, "f4")
+            assert np.all(found[:32] == 1)
+            assert np.all(np.isnan(found[32:]))
+
+
 def test_eager_pytorch_is_timed_forward_and_backward(settings):
     forward, backward = library_task("softmax"), library_task("softmax_backward")
     device = parse_device("cuda:0")

@@ -1,5 +1,6 @@
 """What a trace of PyTorch's profiler says of a call; the trace is laid out as one that an H200 gave."""
 
+from sandbox.child.gpu_hold import END_KERNEL, HOLD_KERNEL
 from sandbox.child.launch_watch import seen
 from sandbox.evidence import HostOpKind
 from sandbox.values import KernelResources
@@ -38,6 +39,17 @@ def test_a_tensor_that_is_copied_to_the_host_is_told_and_a_scalar_is_not():
     assert seen([copy("DtoH", 64), copy("HtoD", 1 << 20), copy("DtoD", 1 << 20)], OWN).host_ops == ()
     (op,) = seen([copy("DtoH", 4096), copy("DtoH", 8), copy("DtoH", 1000)], OWN).host_ops
     assert (op.kind, op.nbytes, op.count, op.line) == (HostOpKind.TO_HOST, 5096, 2, None)
+
+
+def test_a_kernel_that_outlasts_the_callers_stream_is_told():
+    name = "softmax(float const*, float*, int)"
+    hold, end = kernel(HOLD_KERNEL, 1.0), kernel(END_KERNEL, 60.0)
+    before, beside = kernel(name, 31.0), kernel(name, 40.0)  # they take 28.383 us
+    joined = seen([hold, before, end], OWN)
+    assert joined.unjoined is None
+    assert [launch.kernel for launch in joined.launches] == [SOFTMAX.kernel]
+    assert seen([hold, before, beside, end], OWN).unjoined == name
+    assert seen([before, beside], OWN).unjoined is None
 
 
 def test_an_idle_device_launched_nothing():
