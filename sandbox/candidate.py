@@ -266,11 +266,11 @@ class _Starter:
         self._limits = limits
         self._home = home
         self._device = device
-        self._standin = settings.cache_dir / "cudart"
         simulated = device.kind is DeviceKind.SIM
         self._guard = self.support.guard() if simulated and build.language.is_python else None
-        shown = (_standin_folder(self._standin),) if simulated else ()
-        self._readable = (build.folder, *shown, *((self._guard,) if self._guard else ()))
+        self._standin = _standin(settings.cache_dir / "cudart") if simulated else None
+        shown = (self._standin.parent if self._standin else None, self._guard)
+        self._readable = (build.folder, *(one for one in shown if one))
 
     def start(self) -> HeldChild:
         """Start a child that has loaded nothing yet."""
@@ -286,7 +286,7 @@ class _Starter:
             kernels=build.kernels,
             device=self._device,
             memory_bytes=memory,
-            standin_cache=self._standin,
+            standin=self._standin,
             source=build.source,
             guard=self._guard,
         )
@@ -299,9 +299,9 @@ class _Starter:
         )
 
 
-def _standin_folder(cache: Path) -> Path:
+def _standin(cache: Path) -> Path:
     try:
-        return build_standin(cache).parent
+        return build_standin(cache)
     except StandInBuildError as error:
         raise InfraError(str(error)) from error
 

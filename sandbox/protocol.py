@@ -37,8 +37,8 @@ class CandidateConfig(Value):
     device: Device
     memory_bytes: int
     """Capacity of the simulated card's memory."""
-    standin_cache: Path
-    """Where the compiled stand-in runtime is kept."""
+    standin: Path | None
+    """Simulated cards: the compiled stand-in runtime."""
     source: str | None = None
     """Python candidates: file in `folder` that is imported."""
     guard: Path | None = None

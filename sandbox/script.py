@@ -14,11 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import torch.utils.cpp_extension
-
 from sandbox.build.python_support import PythonSupport
 from sandbox.child.torch_card import TorchCard
 from sandbox.child.torch_cuda import stand_in
+from sandbox.child.torch_extensions import replace_builder
 from sandbox.child.torch_ops import OpLog
 from sandbox.settings import SandboxSettings
 from sandbox.values import Device
@@ -83,7 +82,7 @@ def _refuse_extensions() -> None:
             "or the script as a ModelNew candidate"
         )
 
-    torch.utils.cpp_extension.load = torch.utils.cpp_extension.load_inline = refuse
+    replace_builder(load=refuse, load_inline=refuse)
 
 
 def _print_from(script: Path, error: Exception) -> None:

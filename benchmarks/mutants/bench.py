@@ -246,6 +246,6 @@ def _loaded(build: Build, device: Device) -> Program:
         kernels=build.kernels,
         device=device,
         memory_bytes=_MEMORY,
-        standin_cache=build.folder,
+        standin=None,
     )
     return SimulatedProgram(RawHost(config, Card(device_spec(device.model), _MEMORY)))

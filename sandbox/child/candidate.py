@@ -17,7 +17,7 @@ from sandbox.channel import GREETING, Message, receive, send
 from sandbox.child.link import ParentLink
 from sandbox.child.program import LoadError, Program
 from sandbox.protocol import CandidateConfig, CandidateReply, CandidateRequest
-from sandbox.values import DeviceKind, Execution, ExitState
+from sandbox.values import DeviceKind, Execution, ExitState, Language
 
 
 def _loader(config: CandidateConfig, link: ParentLink) -> Callable[[CandidateConfig], Program]:
@@ -30,6 +30,11 @@ def _loader(config: CandidateConfig, link: ParentLink) -> Callable[[CandidateCon
 
         if config.language.is_python:
             del sys.modules["torch"]
+            if config.language is Language.MODELNEW and config.standin is not None:
+                # Its extensions must find our CUDA runtime, and a PyTorch with CUDA loads NVIDIA's.
+                from simgpu.cudart.bridge import preload  # noqa: PLC0415 -- likewise
+
+                preload(config.standin)
             import sandbox.child.python_host  # noqa: F401, PLC0415 -- before anything of the candidate is loaded
         return partial(load_simulated, link=link)
     from sandbox.child.gpu import load_gpu, open_context  # noqa: PLC0415 -- torch only where it is needed

@@ -20,8 +20,8 @@ class CardRuntime:
     ----------
     card
         Whose memory tensors lie in.
-    standin_cache
-        Where the compiled stand-in runtime is kept.
+    standin
+        The compiled stand-in runtime; that of the user's cache folder without it.
 
     Attributes
     ----------
@@ -29,10 +29,10 @@ class CardRuntime:
         Makes the tensors that host code gets and allocates.
     """
 
-    def __init__(self, card: Card, standin_cache: Path) -> None:
+    def __init__(self, card: Card, standin: Path | None) -> None:
         self._card = card
         self._runtime = StandInRuntime(card.spec, card.memory, LaunchOptions())
-        self._runtime.install(standin_cache)
+        self._runtime.install(standin)
         self._start = self._runtime.timeline.create_event(0)
         self._host_memory: dict[int, ctypes.Array[ctypes.c_char]] = {}
         self.factory = TensorFactory(self._allocate, self._free)

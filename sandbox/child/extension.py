@@ -36,7 +36,7 @@ class ExtensionHost:
     def __init__(self, config: CandidateConfig, card: Card) -> None:
         self._card = card
         # First, so that the candidate's library finds it in place of the real runtime.
-        self._runtime = CardRuntime(card, config.standin_cache)
+        self._runtime = CardRuntime(card, config.standin)
         library = config.folder / (config.library or "")
         refuse_cuda_build(library)
         self._function = load_entry(library, config.entry)

@@ -12,9 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import torch.utils.cpp_extension
-
 from sandbox.child.link import ParentLink
+from sandbox.child.torch_extensions import replace_builder
 from sandbox.evidence import ExtensionRequest
 
 _CUDA_RUNTIME = "-lcudart"
@@ -39,8 +38,7 @@ class ExtensionLoader:
 
     def take_over(self) -> None:
         """Make PyTorch's functions these."""
-        torch.utils.cpp_extension.load_inline = self.load_inline
-        torch.utils.cpp_extension.load = self.load
+        replace_builder(load=self.load, load_inline=self.load_inline)
 
     def load_inline(  # noqa: PLR0917 -- PyTorch's own signature
         self,

@@ -28,17 +28,17 @@ class InlineExtensions:
     ----------
     card, torch_card
         The card, and PyTorch's view of it.
-    standin_cache
-        Where the compiled stand-in runtime is kept.
+    standin
+        The compiled stand-in runtime; that of the user's cache folder without it.
     link
         Has extensions built.
     """
 
-    def __init__(self, card: Card, torch_card: TorchCard, standin_cache: Path, link: ParentLink) -> None:
+    def __init__(self, card: Card, torch_card: TorchCard, standin: Path | None, link: ParentLink) -> None:
         self._torch = torch_card
         self._loader = ExtensionLoader(link, self._callable)
         # First, so that the libraries find it in place of the real runtime.
-        self._runtime = CardRuntime(card, standin_cache)
+        self._runtime = CardRuntime(card, standin)
 
     def take_over(self) -> None:
         """Make PyTorch's functions build here."""

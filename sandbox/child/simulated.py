@@ -70,7 +70,7 @@ def _host(config: CandidateConfig, card: Card, link: ParentLink) -> Host:
     from sandbox.child.inline import InlineExtensions  # noqa: PLC0415 -- likewise
     from sandbox.child.modelnew import ModelNewHost  # noqa: PLC0415 -- likewise
 
-    return ModelNewHost(host, InlineExtensions(card, host.torch_card, config.standin_cache, link))
+    return ModelNewHost(host, InlineExtensions(card, host.torch_card, config.standin, link))
 
 
 class SimulatedProgram:

@@ -326,6 +326,14 @@ class StandInShadowedError(SimgpuError):
     """Another CUDA runtime was loaded into this process first, so host code would call that one."""
 
 
+def preload(path: Path) -> None:
+    """Load a compiled stand-in before a library that would bring NVIDIA's runtime, as a PyTorch with CUDA does.
+
+    What is loaded later binds to the stand-in. It answers with errors until a `StandInLibrary` is connected.
+    """
+    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+
+
 class StandInLibrary:
     """The compiled stand-in, loaded so that later libraries bind to it.
 

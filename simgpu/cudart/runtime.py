@@ -114,15 +114,20 @@ class StandInRuntime:
 
     # The caller's side.
 
-    def install(self, cache: Path | None = None) -> None:
-        """Compile the stand-in if need be, load it for every library loaded later, and answer its calls.
+    def install(self, library: Path | None = None) -> None:
+        """Load the stand-in for every library loaded later, and answer its calls.
+
+        Parameters
+        ----------
+        library
+            The compiled stand-in; by default that of the user's cache folder, compiled if need be.
 
         Raises
         ------
         StandInBuildError
             It does not compile here.
         """
-        self._library = StandInLibrary(build_standin(cache))
+        self._library = StandInLibrary(library or build_standin())
         self._library.connect(self, self.spec.title, self._device_memory)
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import numpy as np
@@ -91,6 +92,17 @@ def test_sixteen_bit_types_pass_bit_for_bit(softmax_build, settings):
     np.testing.assert_allclose(array(double), softmax(x), rtol=1e-5)
 
 
+def test_a_compiler_that_the_user_names_does_as_well(softmax_build, settings, tmp_path, monkeypatch):
+    # Only this process knows CXX: a child that looked for its stand-in runtime by the compiler's name would not find it.
+    compiler = tmp_path / "users-compiler"
+    compiler.symlink_to(shutil.which("g++"))
+    monkeypatch.setenv("CXX", str(compiler))
+    own = settings.model_copy(update={"cache_dir": tmp_path / "cache"})
+    with open_candidate(softmax_build, H100, settings=own) as opened:
+        execution = opened.call([tensor(RNG.standard_normal((4, 8)).astype("f4"))])
+    assert execution.state is ExitState.OK, execution.message
+
+
 def test_many_calls_need_one_start(softmax_build, settings):
     x = [tensor(RNG.standard_normal((4, 64)).astype("f4"))]
     with open_candidate(softmax_build, H100, settings=settings) as session:
@@ -172,8 +184,10 @@ def test_a_runaway_host_is_ended_and_nothing_is_left(misbehaving, settings, choi
     with open_candidate(
         misbehaving, H100, limits=Limits(wall_seconds=seconds, memory_bytes=1 << 30), settings=own
     ) as session:
-        assert session.call(mode(number)).state is state
-        found = subprocess.run(["/usr/bin/pgrep", "-f", "sleep 601.125"], capture_output=True, check=False)
+        # A length of this test's own: whoever looks for what another one left would find what it has under way.
+        length = 400 + 10 * number + (choice is IsolationChoice.AUTO)
+        assert session.call(mode(number, length)).state is state
+        found = subprocess.run(["/usr/bin/pgrep", "-f", f"sleep 601.{length}"], capture_output=True, check=False)
         assert found.stdout == b""
 
 

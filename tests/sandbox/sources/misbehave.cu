@@ -41,16 +41,19 @@ torch::Tensor forward(torch::Tensor x) {
         std::memset(hoard.back(), 1, 64 << 20);
       }
     }
-    case 4:
+    case 4: {
+      // The argument's length marks whose they are.
+      std::string seconds = "601." + std::to_string(x.numel());
       for (int i = 0; i < 20; ++i) {
         if (fork() == 0) {
           setsid();
-          execlp("sleep", "sleep", "601.125", nullptr);
+          execlp("sleep", "sleep", seconds.c_str(), nullptr);
           _exit(1);
         }
       }
       sleep(600);
       break;
+    }
     case 5:
       TORCH_CHECK(x.dim() == 7, "seven axes wanted, not ", x.sizes());
       break;
