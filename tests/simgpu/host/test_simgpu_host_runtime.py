@@ -390,3 +390,18 @@ def test_a_real_runtime_loaded_first_is_noticed():
         [sys.executable, "-c", script, real_cudart(), build_standin()], capture_output=True, text=True, check=False
     )
     assert done.stderr.startswith("another libcudart.so.13 is loaded in this process"), done.stderr
+
+
+def test_a_real_runtime_loaded_after_the_stand_in_is_not_bound_to():
+    # As a PyTorch with CUDA does: it loads NVIDIA's by its path, after we have preloaded ours.
+    script = (
+        "import ctypes, pathlib, sys\n"
+        "from simgpu.cudart.bridge import StandInLibrary, preload\n"
+        "preload(pathlib.Path(sys.argv[2]))\n"
+        "ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL)\n"
+        "StandInLibrary(pathlib.Path(sys.argv[2]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, real_cudart(), build_standin()], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
