@@ -5,6 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.devices import find_gpus
+from sandbox.toolchain import find_torch_headers
+from simgpu.cudart.bridge import preload
+from simgpu.cudart.native_build import build_standin
+
+if find_torch_headers().with_cuda and not find_gpus():
+    # Tests of the stand-in runtime share a process with tests that import PyTorch, and such a one brings NVIDIA's.
+    preload(build_standin())
+
 # Long lists of kernels and programs that all try the same machinery: `make test-corpus`, which CI runs too.
 CORPORA = (
     "agent/offline/test_agent_offline_kernels.py",
