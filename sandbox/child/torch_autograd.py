@@ -100,14 +100,23 @@ def _passed_on(node: Any, gradients: Gradients) -> Iterator[tuple[Any, int, torc
     edges = [edge for edge in node.next_functions if edge[0] is not None]
     if isinstance(node, torch.autograd.function.BackwardCFunction):
         # A function of the script's own: it answers for all arguments, tensors or not, and takes no None.
-        found = zip(_listed(node.apply(*_with_zeros(node, given))), node.needs_input_grad, strict=True)
-        results = [result for result, needed in found if needed]
+        answers = _for_each_argument(node, _listed(node.apply(*_with_zeros(node, given))))
+        results = [result for result, needed in zip(answers, node.needs_input_grad, strict=True) if needed]
     else:
         found = zip(_listed(node(*given)), node.next_functions, strict=True)
         results = [result for result, edge in found if edge[0] is not None]
     for (target, number), result in zip(edges, results, strict=True):
         if result is not None:
             yield target, number, result
+
+
+def _for_each_argument(node: Any, answers: Sequence[Any]) -> Sequence[Any]:  # noqa: ANN401 - untyped in torch
+    """Return as many answers as the function had arguments; PyTorch lets it answer `None` for more."""
+    expected = len(node.needs_input_grad)
+    if len(answers) < expected or any(one is not None for one in answers[expected:]):
+        counts = f"(expected {expected}, got {len(answers)})"
+        raise RuntimeError(f"function {node.name()} returned an incorrect number of gradients {counts}")
+    return answers[:expected]
 
 
 def _with_zeros(node: Any, gradients: Sequence[torch.Tensor | None]) -> Iterator[torch.Tensor]:  # noqa: ANN401 - untyped in torch

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from sandbox.child import torch_autograd
 from simgpu import DeviceMemory, UnsupportedError
@@ -155,6 +156,7 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
         **dict.fromkeys(("memory_allocated", "max_memory_allocated"), lambda: memory.used),
         **dict.fromkeys(("current_device", "_exchange_device", "_maybe_exchange_device"), lambda: 0),
         "device_count": lambda: 1,
+        "initial_seed": torch.initial_seed,
         "get_device_properties": lambda: properties,
         "get_device_capability": lambda: spec.compute_capability,
         "get_device_name": lambda: spec.title,
@@ -172,6 +174,43 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
     torch_autograd.take_over()
     for name in ("tensor", "as_tensor"):
         setattr(torch, name, _made_on_host(getattr(torch, name)))
+    torch._C._nn._parse_to = _for_modules(torch._C._nn._parse_to)  # noqa: SLF001 -- no public way
+    _DevicesByNumber().__enter__()  # for good
+
+
+class _DevicesByNumber(TorchFunctionMode):  # type: ignore[misc] # torch is untyped here
+    """Takes a number for the device of that number, which the CPU build of PyTorch refuses."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 -- what PyTorch's functions return
+        del types
+        kwargs = kwargs or {}
+        if "device" in kwargs:
+            kwargs["device"] = _named(kwargs["device"])
+        elif len(args) > 1 and func in _MOVES:
+            args = (args[0], _named(args[1]), *args[2:])
+        return func(*args, **kwargs)
+
+
+_MOVES = frozenset({torch.Tensor.to, torch.Tensor.cuda})
+
+
+def _named(device: Any) -> Any:  # noqa: ANN401 -- whatever may stand where a device does
+    return torch.device("cuda", device) if type(device) is int else device
+
+
+def _for_modules(parse: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what tells `Module.to` which device and type its arguments name; no mode sees it."""
+
+    def parsed(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- as PyTorch's own
+        return parse(*map(_named, args), **{name: _named(value) for name, value in kwargs.items()})
+
+    return parsed
 
 
 def _answering(answer: Callable[[], object]) -> Callable[..., object]:

@@ -74,7 +74,8 @@ class Scaled(torch.autograd.Function):
     @staticmethod
     def backward(ctx, first, second, third, fourth):
         x, mask = ctx.saved_tensors
-        return 2 * x * ctx.factor * mask * first + second + third + fourth, None, None, first.sum(0)
+        # One more than there are arguments, which PyTorch takes when it is None.
+        return 2 * x * ctx.factor * mask * first + second + third + fourth, None, None, first.sum(0), None
 
 def net(x, w, b, mask):
     left, right = (x @ w).split(2, -1)
@@ -98,6 +99,35 @@ print("same")
 """
     done = sim_run(ADD + body)
     assert (done.returncode, done.stdout) == (0, "same\n"), done.stderr
+
+
+def test_a_function_that_gives_too_few_gradients_is_told_as_by_pytorch(sim_run):
+    body = """
+class Lacking(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, y):
+        return x * y
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+Lacking.apply(torch.ones(3, device="cuda", requires_grad=True), torch.ones(3, device="cuda")).sum().backward()
+"""
+    done = sim_run(ADD + body)
+    assert done.returncode == 1
+    assert "returned an incorrect number of gradients (expected 2, got 1)" in done.stderr
+
+
+def test_a_number_is_the_device_of_that_number(sim_run):
+    body = """
+made = [torch.ones(3).cuda(0), torch.ones(3).to(0), torch.ones(3, device=0), torch.tensor([1.0], device=0)]
+made += [torch.ones(3, device="cuda").to(device=0), torch.zeros_like(made[0], device=0), made[0].new_zeros(2, device=0)]
+made += [next(torch.nn.Linear(2, 2).cuda(0).parameters()), next(torch.nn.Linear(2, 2).to(0).parameters())]
+print({str(one.device) for one in made}, torch.ones(3).to(torch.float16).dtype, torch.ones(2, 3).size(0))
+"""
+    done = sim_run(ADD + body)
+    assert (done.returncode, done.stdout) == (0, "{'cuda:0'} torch.float16 2\n"), done.stderr
 
 
 def test_a_kernel_runs_in_inference_mode(sim_run):
