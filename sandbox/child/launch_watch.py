@@ -79,7 +79,8 @@ def seen(events: Sequence[Mapping[str, Any]], own: Mapping[str, KernelResources]
     """
     ordered = sorted((one for one in events if one.get("ph") == "X"), key=lambda one: float(one["ts"]))
     kernels = [one for one in ordered if one.get("cat") == "kernel"]
-    theirs = [one for one in kernels if one["name"] not in {HOLD_KERNEL, END_KERNEL}]
+    # A candidate's kernel of such a name hides nothing: it counts as the candidate's.
+    theirs = [one for one in kernels if one["name"] not in {HOLD_KERNEL, END_KERNEL} - own.keys()]
     launches = tuple(_launch(one, own) for one in theirs)
     end = next((float(one["ts"]) for one in kernels if one["name"] == END_KERNEL), math.inf)
     late = next((str(one["name"]) for one in theirs if float(one["ts"]) + float(one["dur"]) > end + _ROUNDING_US), None)

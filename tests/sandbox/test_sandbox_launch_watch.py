@@ -1,5 +1,7 @@
 """What a trace of PyTorch's profiler says of a call; the trace is laid out as one that an H200 gave."""
 
+import pytest
+
 from sandbox.child.gpu_hold import END_KERNEL, HOLD_KERNEL
 from sandbox.child.launch_watch import seen
 from sandbox.evidence import HostOpKind
@@ -50,6 +52,14 @@ def test_a_kernel_that_outlasts_the_callers_stream_is_told():
     assert [launch.kernel for launch in joined.launches] == [SOFTMAX.kernel]
     assert seen([hold, before, beside, end], OWN).unjoined == name
     assert seen([before, beside], OWN).unjoined is None
+
+
+@pytest.mark.parametrize("name", [HOLD_KERNEL, END_KERNEL])
+def test_a_candidates_kernel_does_not_hide_behind_a_name_of_ours(name):
+    own = {name: KernelResources(kernel=name, registers=32, static_shared=0)}
+    found = seen([kernel(END_KERNEL, 60.0), kernel(name, 61.0)], own)
+    assert found.unjoined == name
+    assert name in {launch.kernel for launch in found.launches}
 
 
 def test_an_idle_device_launched_nothing():
