@@ -21,7 +21,7 @@ class CardRuntime:
     card
         Whose memory tensors lie in.
     standin
-        The compiled stand-in runtime; that of the user's cache folder without it.
+        The compiled stand-in runtime.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class CardRuntime:
         Makes the tensors that host code gets and allocates.
     """
 
-    def __init__(self, card: Card, standin: Path | None) -> None:
+    def __init__(self, card: Card, standin: Path) -> None:
         self._card = card
         self._runtime = StandInRuntime(card.spec, card.memory, LaunchOptions())
         self._runtime.install(standin)

@@ -29,14 +29,16 @@ class ExtensionHost:
     ----------
     config
         Names the shared object and the entry.
+    standin
+        The compiled stand-in runtime.
     card
         Where its tensors live.
     """
 
-    def __init__(self, config: CandidateConfig, card: Card) -> None:
+    def __init__(self, config: CandidateConfig, standin: Path, card: Card) -> None:
         self._card = card
         # First, so that the candidate's library finds it in place of the real runtime.
-        self._runtime = CardRuntime(card, config.standin)
+        self._runtime = CardRuntime(card, standin)
         library = config.folder / (config.library or "")
         refuse_cuda_build(library)
         self._function = load_entry(library, config.entry)

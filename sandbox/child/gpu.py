@@ -13,7 +13,7 @@ import tvm_ffi
 from cuda.bindings import driver
 
 from sandbox.child.gpu_clock import GpuClock
-from sandbox.child.gpu_driver import DriverError, checked, function_of, launch
+from sandbox.child.gpu_driver import DriverError, checked, function_of, launch, load_module
 from sandbox.child.gpu_hold import DeviceHold, EndMark
 from sandbox.child.gpu_memory import poison_free_memory
 from sandbox.child.lateness import LateWrites
@@ -90,9 +90,7 @@ class GpuProgram:
             (results, read), device = self._watched(tensors)
             torch.cuda.synchronize()
             outputs = tuple(map(from_torch, read))
-            late = late_writes.among(outputs, lambda: tuple(map(from_torch, results)))
-            if device.unjoined:
-                late = f"the caller's stream was done while {device.unjoined} was not: nothing had waited for it"
+            late = _unjoined(device) or late_writes.among(outputs, lambda: tuple(map(from_torch, results)))
             return Execution(
                 state=ExitState.UNFINISHED if late else ExitState.OK,
                 message=late,
@@ -129,6 +127,12 @@ class GpuProgram:
             return Execution(state=ExitState.OK, outputs=outputs, samples_us=samples)
 
         return _concluded(work)
+
+
+def _unjoined(device: Seen) -> str:
+    if device.unjoined is None:
+        return ""
+    return f"the caller's stream was done while {device.unjoined} was not: nothing had waited for it"
 
 
 def _placed(argument: Tensor) -> torch.Tensor:
@@ -196,8 +200,7 @@ class _RawEntry:
 
     def __init__(self, config: CandidateConfig) -> None:
         self._spec = parse_launch_spec((config.folder / SPEC_FILE).read_text(encoding="utf-8"))
-        ptx = Path(config.folder, config.ptx or "").read_bytes() + b"\0"
-        (self._module,) = checked(driver.cuModuleLoadData(ptx))
+        self._module = load_module(Path(config.folder, config.ptx or "").read_bytes())
 
     def __call__(self, tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         shapes = [InputShape(DType(str(one.dtype).removeprefix("torch.")), tuple(one.shape)) for one in tensors]

@@ -27,14 +27,26 @@ def checked(result: tuple[object, ...]) -> tuple[object, ...]:
     return tuple(values)
 
 
-def load_function(ptx: bytes, name: str) -> tuple[object, object]:
-    """Return a module and a kernel of it, which lives as long as the module."""
+def load_module(ptx: bytes) -> object:
+    """Have PTX made into a module of the current context.
+
+    Raises
+    ------
+    DriverError
+        The driver refuses it.
+    """
     (module,) = checked(driver.cuModuleLoadData(ptx + b"\0"))
-    return module, function_of(module, name)
+    return module
 
 
 def function_of(module: object, name: str) -> object:
-    """Return a kernel of a module."""
+    """Return a kernel of a module, which lives as long as the module.
+
+    Raises
+    ------
+    DriverError
+        There is none of that name.
+    """
     (function,) = checked(driver.cuModuleGetFunction(module, name.encode()))
     return function
 

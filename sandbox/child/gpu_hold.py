@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sandbox.child.gpu_driver import launch, load_function
+from sandbox.child.gpu_driver import function_of, launch, load_module
 
 HOLD_KERNEL = "kernelwright_hold"
 END_KERNEL = "kernelwright_end"
@@ -75,7 +75,8 @@ class EndMark:
     """A kernel of no work. Its beginning says when a stream had done everything. Made once the device is set."""
 
     def __init__(self) -> None:
-        self._module, self._kernel = load_function(END_PTX.encode(), END_KERNEL)
+        self._module = load_module(END_PTX.encode())
+        self._kernel = function_of(self._module, END_KERNEL)
         self._ahead = torch.cuda.Stream(priority=_FIRST)
 
     def set_after(self, stream: torch.cuda.Stream) -> None:
@@ -90,7 +91,8 @@ class DeviceHold:
     def __init__(self) -> None:
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         self._blocks = properties.multi_processor_count * properties.max_threads_per_multi_processor // _BLOCK
-        self._module, self._kernel = load_function(HOLD_PTX.encode(), HOLD_KERNEL)
+        self._module = load_module(HOLD_PTX.encode())
+        self._kernel = function_of(self._module, HOLD_KERNEL)
         self._released = torch.zeros(1, dtype=torch.int32, device="cpu").pin_memory()
         self._relay = torch.zeros(1, dtype=torch.int32, device="cuda")
         self._token = 0

@@ -29,12 +29,12 @@ class InlineExtensions:
     card, torch_card
         The card, and PyTorch's view of it.
     standin
-        The compiled stand-in runtime; that of the user's cache folder without it.
+        The compiled stand-in runtime.
     link
         Has extensions built.
     """
 
-    def __init__(self, card: Card, torch_card: TorchCard, standin: Path | None, link: ParentLink) -> None:
+    def __init__(self, card: Card, torch_card: TorchCard, standin: Path, link: ParentLink) -> None:
         self._torch = torch_card
         self._loader = ExtensionLoader(link, self._callable)
         # First, so that the libraries find it in place of the real runtime.

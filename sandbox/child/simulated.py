@@ -58,8 +58,10 @@ def load_simulated(config: CandidateConfig, link: ParentLink) -> SimulatedProgra
 def _host(config: CandidateConfig, card: Card, link: ParentLink) -> Host:
     if config.language is Language.RAW:
         return RawHost(config, card)
+    if config.standin is None:
+        raise ValueError("a candidate with host code needs the stand-in runtime")
     if config.language is Language.CUDA:
-        return ExtensionHost(config, card)
+        return ExtensionHost(config, config.standin, card)
     from sandbox.child.python_host import PythonHost, TritonHost  # noqa: PLC0415 -- PyTorch only where it is needed
 
     if config.source is None or config.guard is None:

@@ -178,6 +178,10 @@ def stand_in(spec: DeviceSpec, memory: DeviceMemory, clock: Clock, guard: Path) 
     _DevicesByNumber().__enter__()  # for good
 
 
+_MOVES = frozenset({torch.Tensor.to, torch.Tensor.cuda})
+"""Methods whose first argument may be a device."""
+
+
 class _DevicesByNumber(TorchFunctionMode):  # type: ignore[misc] # torch is untyped here
     """Takes a number for the device of that number, which the CPU build of PyTorch refuses."""
 
@@ -195,9 +199,6 @@ class _DevicesByNumber(TorchFunctionMode):  # type: ignore[misc] # torch is unty
         elif len(args) > 1 and func in _MOVES:
             args = (args[0], _named(args[1]), *args[2:])
         return func(*args, **kwargs)
-
-
-_MOVES = frozenset({torch.Tensor.to, torch.Tensor.cuda})
 
 
 def _named(device: Any) -> Any:  # noqa: ANN401 -- whatever may stand where a device does
