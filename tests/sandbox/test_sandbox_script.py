@@ -125,9 +125,10 @@ made = [torch.ones(3).cuda(0), torch.ones(3).to(0), torch.ones(3, device=0), tor
 made += [torch.ones(3, device="cuda").to(device=0), torch.zeros_like(made[0], device=0), made[0].new_zeros(2, device=0)]
 made += [next(torch.nn.Linear(2, 2).cuda(0).parameters()), next(torch.nn.Linear(2, 2).to(0).parameters())]
 print({str(one.device) for one in made}, torch.ones(3).to(torch.float16).dtype, torch.ones(2, 3).size(0))
+print(torch.cuda.initial_seed() == torch.initial_seed())
 """
     done = sim_run(ADD + body)
-    assert (done.returncode, done.stdout) == (0, "{'cuda:0'} torch.float16 2\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "{'cuda:0'} torch.float16 2\nTrue\n"), done.stderr
 
 
 def test_a_kernel_runs_in_inference_mode(sim_run):

@@ -378,30 +378,20 @@ def test_unsupported_device_code_is_missing_not_wrong(host):
     running.close()
 
 
+def loaded_in_order(*statements):
+    """Run statements in a process of their own, in which `real` and `ours` are the paths of the two runtimes."""
+    imports = "import ctypes, pathlib, sys\nfrom simgpu.cudart.bridge import StandInLibrary, preload\n"
+    script = "\n".join((imports, "real, ours = sys.argv[1], pathlib.Path(sys.argv[2])", *statements))
+    command = [sys.executable, "-c", script, real_cudart(), build_standin()]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def test_a_real_runtime_loaded_first_is_noticed():
-    script = (
-        "import ctypes, pathlib, sys\n"
-        "from simgpu.cudart.bridge import StandInLibrary, StandInShadowedError\n"
-        "ctypes.CDLL(sys.argv[1])\n"
-        "try:\n    StandInLibrary(pathlib.Path(sys.argv[2]))\n"
-        "except StandInShadowedError as error:\n    sys.exit(str(error))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, real_cudart(), build_standin()], capture_output=True, text=True, check=False
-    )
-    assert done.stderr.startswith("another libcudart.so.13 is loaded in this process"), done.stderr
+    done = loaded_in_order("ctypes.CDLL(real)", "StandInLibrary(ours)")
+    assert "StandInShadowedError: another libcudart.so.13 is loaded in this process" in done.stderr
 
 
 def test_a_real_runtime_loaded_after_the_stand_in_is_not_bound_to():
     # As a PyTorch with CUDA does: it loads NVIDIA's by its path, after we have preloaded ours.
-    script = (
-        "import ctypes, pathlib, sys\n"
-        "from simgpu.cudart.bridge import StandInLibrary, preload\n"
-        "preload(pathlib.Path(sys.argv[2]))\n"
-        "ctypes.CDLL(sys.argv[1], mode=ctypes.RTLD_GLOBAL)\n"
-        "StandInLibrary(pathlib.Path(sys.argv[2]))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, real_cudart(), build_standin()], capture_output=True, text=True, check=False
-    )
+    done = loaded_in_order("preload(ours)", "ctypes.CDLL(real, mode=ctypes.RTLD_GLOBAL)", "StandInLibrary(ours)")
     assert done.returncode == 0, done.stderr
